@@ -1,0 +1,47 @@
+# make repro   the whole pipeline on the current params.yaml, then the table
+# make test    the tests
+# make lint    ruff and mypy
+# make lock    resolve requirements.lock again from pyproject.toml
+# make portability   compare bytes with emulated Intel and AMD processors (needs Debian's qemu-user)
+# make fidelity      write docs/fidelity.md
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(PATH)
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: environment repro test lint lock portability fidelity
+
+# The copy of the lock file in .venv tells which versions it holds: it is built when missing or of other versions.
+environment:
+	@cmp -s requirements.lock .venv/requirements.lock || { set -e; \
+	  echo "Building .venv from requirements.lock (once, some minutes)"; \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 >= 3.11 is needed, this is " + sys.version)'; \
+	  $(PYTHON) -m venv --clear .venv; \
+	  $(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.lock; \
+	  $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	  cp requirements.lock .venv/requirements.lock; }
+
+repro: environment
+	@dvc repro
+	@alfnet table
+
+test: environment
+	@python -m pytest
+
+lint: environment
+	@ruff check .
+	@ruff format --check .
+	@mypy
+
+lock:
+	@set -e; scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; \
+	  $(PYTHON) -m venv $$scratch; $$scratch/bin/python -m pip install -q --disable-pip-version-check '.[dev]'; \
+	  { echo '# Exact versions, by `make lock` from pyproject.toml.'; \
+	    $$scratch/bin/python -m pip freeze --all --exclude pip --exclude alfnet; } > requirements.lock
+
+portability: environment
+	@python tests/portability.py
+
+fidelity: environment
+	@python tests/fidelity.py

@@ -1,0 +1,1 @@
+"""Annotations: CityPersons' .mat files, the training cache and the evaluation ground truth."""

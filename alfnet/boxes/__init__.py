@@ -1,0 +1,1 @@
+"""Anchors, box arithmetic and target assignment."""

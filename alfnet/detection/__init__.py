@@ -1,0 +1,1 @@
+"""From predictions to final boxes, and their files and pictures."""

@@ -1,0 +1,1 @@
+"""Miss rate over FPPI, and the checks of what is handed in."""

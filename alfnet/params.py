@@ -1,0 +1,355 @@
+"""The pipeline's parameters: the types behind params.yaml, checked as a whole before any work starts.
+
+Every value stands in params.yaml; the classes here hold no second set of defaults. Fields that may be left out are
+optional parts (`thresholds`, `weights`, ... of a variant), and their docstring says what then holds.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from alfnet.errors import AlfnetError
+
+Backbone = Literal["resnet50", "mobilenet"]
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Side = Annotated[int, Field(gt=0, multiple_of=64)]  # the coarsest level has stride 64
+
+
+class Settings(BaseModel):
+    """A section: unknown keys, wrong types (no silent conversion) and non-finite numbers are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class DataSettings(Settings):
+    """The data set: a folder in Cityscapes' layout and CityPersons' annotation files."""
+
+    name: Literal["synthetic", "citypersons"]
+    """The paper's figures belong beside results on citypersons only."""
+    folder: str
+    """Holds leftImg8bit/{train,val}/<city>/*.png."""
+    annotations: str
+    """The folder with anno_train.mat and anno_val.mat."""
+    height: Side
+    width: Side
+    minimum_pedestrian_height: Annotated[float, Field(ge=0)]
+    """Pixels; a lower pedestrian is an ignore region in training (50 as published)."""
+
+
+class LayoutSettings(Settings):
+    """Where a rendered data set takes its pedestrians from: given CityPersons .mat files instead of the generator."""
+
+    train: str
+    val: str
+
+
+class SyntheticSettings(Settings):
+    """A data set of rendered street scenes, in CityPersons' own formats."""
+
+    seed: int
+    height: Side
+    width: Side
+    train_images: Positive
+    val_images: Positive
+    layout: LayoutSettings | None
+    """null: positions and sizes come from the generator."""
+
+
+class BackboneSettings(Settings):
+    """A backbone, and where its first weights come from."""
+
+    init: Literal["random", "download"]
+    width: Annotated[float, Field(gt=0, le=1)]
+    """Multiplies the numbers of channels; 1.0 as published."""
+    url: str | None
+    """Keras 2 HDF5 file (https:// or file://), for init: download."""
+    bytes: Positive | None
+    md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None
+    batch_norm: Literal["fixed", "trained"]
+    batch_norm_momentum: Annotated[float, Field(gt=0, le=1)]
+    """Share of a new batch in the running statistics (1 - Keras' momentum)."""
+    freeze: bool
+    """Freeze the first layers as published (ResNet-50: stem and stage 2; MobileNet: conv1 and block 1)."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.init == "download" and self.url is None:
+            raise ValueError("init: download needs a url")
+        if self.init == "random" and (self.batch_norm == "fixed" or self.freeze):
+            raise ValueError("random weights cannot be frozen: with init: random set batch_norm: trained and freeze: false")
+        return self
+
+
+class AnchorSettings(Settings):
+    """The anchors (the paper's default boxes) of the four levels."""
+
+    widths: Annotated[list[list[Annotated[float, Field(gt=0)]]], Field(min_length=4, max_length=4)]
+    """Pixels, per level of stride 8, 16, 32, 64."""
+    ratio: Annotated[float, Field(gt=0)]
+    """Width / height."""
+
+    @field_validator("widths")
+    @classmethod
+    def _same_number(cls, widths: list[list[float]]) -> list[list[float]]:
+        if len({len(level) for level in widths}) != 1 or not widths[0]:
+            raise ValueError("every level needs the same number of widths, at least one")
+        return widths
+
+
+class HeadSettings(Settings):
+    """The layers behind the backbone."""
+
+    width: Annotated[float, Field(gt=0, le=1)]
+    """Multiplies the channels of P3 (512), P6 (256) and the predictor blocks (256); 1.0 as published."""
+    anchors: AnchorSettings
+
+
+class IouThresholds(Settings):
+    """IoU to the ground truth: below `lower` an anchor is negative, from `upper` on positive."""
+
+    lower: Fraction
+    upper: Fraction
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.lower > self.upper:
+            raise ValueError(f"lower ({self.lower}) must not be above upper ({self.upper})")
+        return self
+
+
+class TargetSettings(Settings):
+    """How boxes become positives and negatives."""
+
+    thresholds: dict[str, list[IouThresholds]]
+    """Per number of steps ('1', '2', '3', ...) the thresholds of each step; a variant may name its own."""
+    later_steps: Literal["positives_first", "valid_first"]
+    """The assignment from step 2 on; step 1 is always positives_first."""
+
+    @field_validator("thresholds")
+    @classmethod
+    def _one_each(cls, thresholds: dict[str, list[IouThresholds]]) -> dict[str, list[IouThresholds]]:
+        for steps, pairs in thresholds.items():
+            if not steps.isdecimal() or int(steps) != len(pairs):
+                raise ValueError(f"key {steps!r} has {len(pairs)} pairs: the key is the number of steps, with a pair for each")
+        return thresholds
+
+
+class AugmentSettings(Settings):
+    """The published augmentation: brightness, flip, crop around a pedestrian, resize."""
+
+    height: Side
+    width: Side
+    brightness: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)]
+    """HSV value is multiplied by a factor from this range."""
+    brightness_probability: Fraction
+    flip_probability: Fraction
+    scale: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=2, max_length=2)]
+    """The crop's sides as a fraction of the image's."""
+    pedestrian_inside: Fraction
+    """A pedestrian keeps if at least this part of its area is inside the crop."""
+    pedestrian_width: Annotated[float, Field(ge=0)]
+    """and its width after the resize is at least this (px)."""
+    ignore_area: Annotated[float, Field(ge=0)]
+    """An ignore region keeps if its area before the resize is larger (px2)."""
+    ignore_side: Annotated[float, Field(ge=0)]
+    """and both sides after the resize are at least this (px)."""
+
+
+class LearningRateSettings(Settings):
+    """Adam's learning rate over the updates."""
+
+    peak: Annotated[float, Field(gt=0)]
+    schedule: Literal["constant", "drop", "one_cycle"]
+    drop_at: Fraction
+    """drop: the fraction of the updates after which the rate falls."""
+    drop_factor: Annotated[float, Field(gt=0, le=1)]
+
+
+class TrainSettings(Settings):
+    """The training run, the same for all variants."""
+
+    updates: Positive
+    """Batches; with steps: alternating each batch makes one Adam update per step."""
+    batch: Positive
+    """Images per update, over all devices."""
+    images_per_device: Positive
+    """Images in memory at once on a device; gradients are accumulated up to `batch`."""
+    learning_rate: LearningRateSettings
+    weight_decay: Annotated[float, Field(ge=0)]
+    steps: Literal["joint", "alternating"]
+    """joint: one update on the summed losses (paper). alternating: one update per step (2018 code)."""
+    weight_average: Annotated[float, Field(ge=0, lt=1)] | None
+    """Decay per update of the moving average that is then tested; null tests the last weights."""
+    targets: TargetSettings
+    augment: AugmentSettings
+    accelerator: Literal["auto", "cpu", "cuda"]
+    devices: Positive
+    precision: Literal["32-true", "bf16-mixed"]
+    workers: Annotated[int, Field(ge=0)]
+    """Processes that load images, per device; the batches do not depend on it."""
+    checkpoint_every: Positive
+    """Updates between checkpoints."""
+    log_every: Positive
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.batch % (self.images_per_device * self.devices):
+            raise ValueError(
+                f"batch ({self.batch}) must be a multiple of images_per_device x devices "
+                f"({self.images_per_device} x {self.devices})"
+            )
+        return self
+
+
+class DetectSettings(Settings):
+    """From predictions to final boxes (published values: 0.1, 0.5, 16, 6000, 100)."""
+
+    score_threshold: Fraction
+    nms_iou: Fraction
+    minimum_side: Annotated[float, Field(ge=0)]
+    before_nms: Positive
+    after_nms: Positive
+    accelerator: Literal["auto", "cpu", "cuda"]
+
+
+class EvaluateSettings(Settings):
+    """The miss rates that are computed."""
+
+    iou: Annotated[list[Annotated[float, Field(ge=0.5, le=0.95)]], Field(min_length=1)]
+
+    @field_validator("iou")
+    @classmethod
+    def _has_paper_thresholds(cls, iou: list[float]) -> list[float]:
+        if not {0.5, 0.75} <= set(iou):
+            raise ValueError("the tables need 0.5 and 0.75")
+        return iou
+
+
+class ReportSettings(Settings):
+    """What the report shows."""
+
+    gallery_images: Positive
+
+
+class VariantSettings(Settings):
+    """A row of the ablation table: a backbone and a number of steps."""
+
+    backbone: Backbone
+    steps: Annotated[int, Field(ge=1, le=6)]
+    thresholds: list[IouThresholds] | None = None
+    """Left out: those of train.targets.thresholds for this number of steps."""
+    weights: str | None = None
+    """An imported detector in weights/detectors/ to use instead of training."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.thresholds is not None and len(self.thresholds) != self.steps:
+            raise ValueError(f"{len(self.thresholds)} threshold pairs for {self.steps} steps: one pair per step is needed")
+        if self.weights is not None and not self.weights.startswith("weights/detectors/"):
+            raise ValueError(f"weights: {self.weights} must lie in weights/detectors/, the folder that the pipeline watches")
+        return self
+
+
+VariantName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
+class Params(Settings):
+    """All of params.yaml."""
+
+    profile: str
+    runtime: Literal["portable", "native"]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    data: DataSettings
+    synthetic: dict[VariantName, SyntheticSettings]
+    backbones: dict[Backbone, BackboneSettings]
+    head: HeadSettings
+    train: TrainSettings
+    detect: DetectSettings
+    evaluate: EvaluateSettings
+    report: ReportSettings
+    variants: Annotated[dict[VariantName, VariantSettings], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        for name, variant in self.variants.items():
+            if variant.backbone not in self.backbones:
+                raise ValueError(f"variants.{name}.backbone: {variant.backbone} is not among backbones ({', '.join(self.backbones)})")
+            if variant.weights is None and variant.thresholds is None and str(variant.steps) not in self.train.targets.thresholds:
+                raise ValueError(
+                    f"variants.{name}: train.targets.thresholds has no entry for {variant.steps} steps; "
+                    f"add one, or give variants.{name}.thresholds"
+                )
+        if self.runtime == "portable" and {self.train.accelerator, self.detect.accelerator} != {"cpu"}:
+            raise ValueError(
+                "runtime: portable promises the same bytes everywhere and runs on the CPU alone; "
+                "set train.accelerator and detect.accelerator to cpu, or runtime to native"
+            )
+        return self
+
+    def variant(self, name: str) -> VariantSettings:
+        """The settings of a variant; AlfnetError for a name that is not there."""
+        try:
+            return self.variants[name]
+        except KeyError:
+            raise AlfnetError(f"variants.{name}: no such variant; there are {', '.join(self.variants)}") from None
+
+    def thresholds(self, name: str) -> list[IouThresholds]:
+        """The training IoU thresholds of a variant, one pair per step."""
+        variant = self.variant(name)
+        return variant.thresholds or self.train.targets.thresholds[str(variant.steps)]
+
+
+def load_params(path: str | Path = "params.yaml") -> Params:
+    """Read and check a parameter file. Raises AlfnetError with the path, value and remedy of everything that is wrong."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    path = Path(path)
+    try:
+        raw = YAML(typ="safe").load(path.read_text())
+    except FileNotFoundError:
+        raise AlfnetError(f"{path}: no such file; run in the project's folder, or make it with: alfnet profile mini") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise AlfnetError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+    return check_params(raw, str(path))
+
+
+def check_params(raw: Any, where: str) -> Params:
+    """Check the content of a parameter file; `where` names it in the messages."""
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        raise AlfnetError("\n".join(f"{where}: {_explain(detail)}" for detail in error.errors())) from None
+
+
+def _explain(detail: Any) -> str:
+    location = [str(part) for part in detail["loc"] if part != "[key]"]
+    path = ".".join(location) or "(whole file)"
+    if detail["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(location[-1], _known_keys(Params), n=1)
+        hint = f"did you mean {near[0]}?" if near else "remove it"
+        return f"{path}: unknown key; {hint}"
+    if detail["type"] == "missing":
+        return f"{path}: missing; the files in profiles/ show every key"
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "value_error":  # the message names the values
+        return message if not location else f"{path}: {message}"
+    return f"{path}: {detail['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _known_keys(model: type[BaseModel]) -> set[str]:
+    keys: set[str] = set()
+    pending: list[Any] = [model]
+    while pending:
+        current = pending.pop()
+        if isinstance(current, type) and issubclass(current, BaseModel):
+            keys.update(current.model_fields)
+            pending.extend(field.annotation for field in current.model_fields.values())
+        else:
+            pending.extend(getattr(current, "__args__", ()))
+    return keys

@@ -1,0 +1,1 @@
+"""Synthetic street scenes in CityPersons' own formats."""

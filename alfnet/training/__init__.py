@@ -1,0 +1,1 @@
+"""Samples, losses, checkpoints and the training loop."""

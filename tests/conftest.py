@@ -1,0 +1,37 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+import os
+
+# The tests run in the arithmetic that the default profile uses; it has to be set before numpy and torch are imported.
+from alfnet.runtime import PORTABLE_ENVIRONMENT
+
+os.environ.update(PORTABLE_ENVIRONMENT)
+
+from pathlib import Path  # noqa: E402
+
+import pytest  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of synthetic cases with the published method's exact numbers."""
+    return ROOT / "tests" / "golden"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real CityPersons annotations, detections and weights, which stay outside the project; skips where they are absent."""
+    folder = Path(os.environ.get("ALFNET_SHARED", ROOT.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"the real data is not at {folder} (set ALFNET_SHARED)")
+    return folder
