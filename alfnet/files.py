@@ -20,7 +20,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path (a file or a folder may be made there) that replaces `path` if the block succeeds.
 
     If the block fails, the temporary file or folder is removed and whatever stood at `path` is left as it was.
-    The temporary path lies beside `path` and keeps its suffix. Parent folders are made.
+    The temporary path lies beside `path` and keeps its suffix. Parent folders are made. A folder is replaced by a folder
+    only: AlfnetError where a file would take its place.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,6 +29,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         if path.is_dir():
+            if not temporary.is_dir():
+                raise AlfnetError(f"{path}: is a folder; name a file to write")
             shutil.rmtree(path)
         os.replace(temporary, path)
     finally:

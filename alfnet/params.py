@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from alfnet.errors import AlfnetError
 
 Backbone = Literal["resnet50", "mobilenet"]
+Section = TypeVar("Section", bound=BaseModel)
 Positive = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Side = Annotated[int, Field(gt=0, multiple_of=64)]  # the coarsest level has stride 64
 
@@ -51,7 +53,7 @@ class LayoutSettings(Settings):
 class SyntheticSettings(Settings):
     """A data set of rendered street scenes, in CityPersons' own formats."""
 
-    seed: int
+    seed: Seed
     height: Side
     width: Side
     train_images: Positive
@@ -159,6 +161,13 @@ class AugmentSettings(Settings):
     ignore_side: Annotated[float, Field(ge=0)]
     """and both sides after the resize are at least this (px)."""
 
+    @field_validator("brightness", "scale")
+    @classmethod
+    def _range(cls, ends: list[float]) -> list[float]:
+        if ends[0] > ends[1]:
+            raise ValueError(f"{ends}: the first number of a range must not be above the second")
+        return ends
+
 
 class LearningRateSettings(Settings):
     """Adam's learning rate over the updates."""
@@ -225,8 +234,8 @@ class EvaluateSettings(Settings):
     @field_validator("iou")
     @classmethod
     def _has_paper_thresholds(cls, iou: list[float]) -> list[float]:
-        if not {0.5, 0.75} <= set(iou):
-            raise ValueError("the tables need 0.5 and 0.75")
+        if not {0.5, 0.75} <= set(iou) or len(set(iou)) != len(iou):
+            raise ValueError(f"{iou}: each threshold once, and 0.5 and 0.75, which the tables need, among them")
         return iou
 
 
@@ -250,7 +259,7 @@ class VariantSettings(Settings):
     def _possible(self) -> Self:
         if self.thresholds is not None and len(self.thresholds) != self.steps:
             raise ValueError(f"{len(self.thresholds)} threshold pairs for {self.steps} steps: one pair per step is needed")
-        if self.weights is not None and not self.weights.startswith("weights/detectors/"):
+        if self.weights is not None and Path(self.weights).parent != Path("weights/detectors"):
             raise ValueError(f"weights: {self.weights} must lie in weights/detectors/, the folder that the pipeline watches")
         return self
 
@@ -263,7 +272,7 @@ class Params(Settings):
 
     profile: str
     runtime: Literal["portable", "native"]
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    seed: Seed
     data: DataSettings
     synthetic: dict[VariantName, SyntheticSettings]
     backbones: dict[Backbone, BackboneSettings]
@@ -284,6 +293,14 @@ class Params(Settings):
                     f"variants.{name}: train.targets.thresholds has no entry for {variant.steps} steps; "
                     f"add one, or give variants.{name}.thresholds"
                 )
+        for name, rendered in self.synthetic.items():
+            if self.data.folder == f"data/{name}" and (rendered.height, rendered.width) != (self.data.height, self.data.width):
+                raise ValueError(
+                    f"synthetic.{name} renders {rendered.height} x {rendered.width} pixels, but data says "
+                    f"{self.data.height} x {self.data.width} (height x width); make them equal"
+                )
+        if self.runtime == "portable" and self.train.precision != "32-true":
+            raise ValueError("runtime: portable needs train.precision: 32-true; or set runtime to native")
         if self.runtime == "portable" and {self.train.accelerator, self.detect.accelerator} != {"cpu"}:
             raise ValueError(
                 "runtime: portable promises the same bytes everywhere and runs on the CPU alone; "
@@ -314,6 +331,8 @@ def load_params(path: str | Path = "params.yaml") -> Params:
         raw = YAML(typ="safe").load(path.read_text())
     except FileNotFoundError:
         raise AlfnetError(f"{path}: no such file; run in the project's folder, or make it with: alfnet profile mini") from None
+    except IsADirectoryError:
+        raise AlfnetError(f"{path}: is a folder; name a parameter file") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise AlfnetError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
     return check_params(raw, str(path))
@@ -321,17 +340,22 @@ def load_params(path: str | Path = "params.yaml") -> Params:
 
 def check_params(raw: Any, where: str) -> Params:
     """Check the content of a parameter file; `where` names it in the messages."""
+    return check_section(Params, raw, where)
+
+
+def check_section(section: type[Section], raw: Any, where: str) -> Section:
+    """Check the content of one section; `where` names its source in the messages."""
     try:
-        return Params.model_validate(raw)
+        return section.model_validate(raw)
     except ValidationError as error:
-        raise AlfnetError("\n".join(f"{where}: {_explain(detail)}" for detail in error.errors())) from None
+        raise AlfnetError("\n".join(f"{where}: {_explain(detail, section)}" for detail in error.errors())) from None
 
 
-def _explain(detail: Any) -> str:
+def _explain(detail: Any, section: type[BaseModel]) -> str:
     location = [str(part) for part in detail["loc"] if part != "[key]"]
     path = ".".join(location) or "(whole file)"
     if detail["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(location[-1], _known_keys(Params), n=1)
+        near = difflib.get_close_matches(location[-1], _known_keys(section), n=1)
         hint = f"did you mean {near[0]}?" if near else "remove it"
         return f"{path}: unknown key; {hint}"
     if detail["type"] == "missing":

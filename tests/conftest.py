@@ -8,6 +8,8 @@ import os
 from alfnet.runtime import PORTABLE_ENVIRONMENT
 
 os.environ.update(PORTABLE_ENVIRONMENT)
+# Threads that wait by spinning take the cores from tests that run at the same time. It changes no result.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from pathlib import Path  # noqa: E402
 

@@ -1,0 +1,151 @@
+"""Which boxes are positive and negative for a step, and where the positives should move (the published assignment)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from alfnet.boxes.coding import encode
+from alfnet.boxes.overlap import intersection_over_first, iou
+
+Order = Literal["positives_first", "valid_first"]
+
+BEST_BOXES = 3  # every ground truth makes its three best boxes positive
+COVER = 0.5  # a box that covers more than this much of the ignore regions is no negative
+VALID_SIDE = 10  # valid_first discards boxes with a side of at most this many pixels
+
+# Overlaps held at a time, about five tensors of this many elements; images beyond it are taken in turns. On a CPU small
+# parts stay in the cache (twice as fast), a GPU wants few large ones. The result does not depend on it.
+OVERLAPS_AT_ONCE = {"cpu": 2**20, "cuda": 2**26}
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a step is trained on, for B images of N boxes.
+
+    positive (B, N) bool; negative (B, N) bool: a box may be both (positives_first) or neither.
+    offsets (B, N, 4): of each positive to its ground truth, in units of the standard deviations; zero elsewhere.
+    matched (B, N) int64: index of the ground truth with the best IoU; without meaning where a box touches none.
+    """
+
+    positive: Tensor
+    negative: Tensor
+    offsets: Tensor
+    matched: Tensor
+
+
+@torch.no_grad()
+def assign(
+    boxes: Tensor,
+    ground_truth: Sequence[Tensor],
+    ignore: Sequence[Tensor],
+    *,
+    lower: float,
+    upper: float,
+    order: Order,
+) -> Targets:
+    """Targets of a step for a whole batch.
+
+    boxes: (B, N, 4), or (N, 4) where all images share them (step 1: the anchors); x1 y1 x2 y2 in pixels, clipped.
+    ground_truth, ignore: per image (G_i, 4) and (R_i, 4) boxes; any number, none included.
+    lower, upper: IoU thresholds, negative below `lower`, positive from `upper` on.
+
+    positives_first: positive if the best IoU >= upper, or among the 3 best boxes of a ground truth, or equal to a
+    ground truth's best IoU. Negative if the best IoU < lower and the box does not cover ignore regions (sum of
+    intersection / area of the ignore region > 0.5); a box of the top 3 below `lower` is both. Without ground truth all
+    boxes that do not cover ignore regions are negative.
+
+    valid_first: boxes that cover ignore regions or have a side of at most 10 px are neither; the rest is assigned as
+    above, but a positive is never a negative, and an image without ground truth has no negatives.
+
+    Only a box that overlaps a ground truth can be one of its best: the published rule, taken literally, would make all
+    boxes of an image positive for a ground truth that no box touches. Of equal boxes the first counts as the better.
+    """
+    images, anchors = len(ground_truth), boxes.shape[-2]
+    if len(ignore) != images or (boxes.dim() == 3 and boxes.shape[0] != images):
+        raise ValueError(
+            f"boxes {tuple(boxes.shape)}, ground truths of {images} images, ignore regions of {len(ignore)}"
+        )
+    boxes = boxes.expand(images, anchors, 4)
+    padded_ground_truth, is_ground_truth = _pad(ground_truth, boxes)  # (B, G, 4), (B, G)
+    padded_ignore, is_ignore = _pad(ignore, boxes)  # (B, R, 4), (B, R)
+    per_image = anchors * max(padded_ground_truth.shape[1], padded_ignore.shape[1])
+    size = max(1, OVERLAPS_AT_ONCE.get(boxes.device.type, 2**20) // per_image)
+    parts = [
+        _assign(
+            boxes[i : i + size],
+            padded_ground_truth[i : i + size],
+            is_ground_truth[i : i + size],
+            padded_ignore[i : i + size],
+            is_ignore[i : i + size],
+            lower,
+            upper,
+            order,
+        )
+        for i in range(0, images, size)
+    ]
+    positive, negative, matched = (torch.cat(part) for part in zip(*parts, strict=True))
+    target_boxes = padded_ground_truth.gather(1, matched[..., None].expand(-1, -1, 4))  # (B, N, 4)
+    offsets = encode(boxes, target_boxes).where(positive[..., None], boxes.new_zeros(()))
+    return Targets(positive, negative, offsets, matched)
+
+
+def _assign(
+    boxes: Tensor,
+    ground_truth: Tensor,
+    is_ground_truth: Tensor,
+    ignore: Tensor,
+    is_ignore: Tensor,
+    lower: float,
+    upper: float,
+    order: Order,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """positive, negative, matched, each (B, N)."""
+    overlaps = iou(ground_truth, boxes)  # (B, G, N)
+    overlaps.masked_fill_(~is_ground_truth[..., None], -1)  # padding matches nothing
+    allowed = _covers_little(boxes, ignore, is_ignore)  # (B, N): may be a negative
+    if order == "valid_first":
+        sides = boxes[..., 2:] - boxes[..., :2] + 1
+        allowed &= (sides > VALID_SIDE).all(dim=-1)
+        overlaps.masked_fill_(~allowed[:, None], -1)
+    best, matched = overlaps.max(dim=1)  # (B, N)
+    positive = (best >= upper) | _best_of_a_ground_truth(overlaps)
+    negative = (best < lower) & allowed
+    if order == "valid_first":
+        negative &= ~positive & is_ground_truth.any(dim=1, keepdim=True)
+    return positive, negative, matched
+
+
+def _best_of_a_ground_truth(overlaps: Tensor) -> Tensor:
+    """(B, N) bool: among the 3 best boxes of a ground truth, or equal to its best. Uses up `overlaps` (B, G, N)."""
+    batch, _, anchors = overlaps.shape
+    best = overlaps.amax(dim=-1, keepdim=True)  # (B, G, 1)
+    # A ground truth that no box touches gets a best that nothing equals.
+    equal = (overlaps == best.masked_fill(best <= 0, torch.inf)).any(dim=1)  # (B, N)
+    # Added up, since two ground truths may name the same box.
+    named = torch.zeros(batch, anchors, dtype=torch.int32, device=overlaps.device)
+    for _ in range(BEST_BOXES):  # topk would leave it to the device which of equal boxes it takes
+        box = overlaps.argmax(dim=-1, keepdim=True)  # (B, G, 1)
+        named.scatter_add_(1, box[..., 0], (overlaps.gather(-1, box) > 0)[..., 0].int())
+        overlaps.scatter_(-1, box, -1)
+    return equal | (named > 0)
+
+
+def _covers_little(boxes: Tensor, ignore: Tensor, is_ignore: Tensor) -> Tensor:
+    """(B, N) bool: the sum of intersection / area of the ignore region is at most 0.5."""
+    cover = intersection_over_first(ignore, boxes)  # (B, R, N)
+    return cover.masked_fill_(~is_ignore[..., None], 0).sum(dim=1) <= COVER
+
+
+def _pad(lists: Sequence[Tensor], like: Tensor) -> tuple[Tensor, Tensor]:
+    """Lists of (n_i, 4) boxes as one (B, n, 4) tensor of `like`'s type and device, n >= 1, and (B, n): not padding."""
+    longest = max([1, *(len(boxes) for boxes in lists)])
+    padded = like.new_zeros(len(lists), longest, 4)
+    for row, boxes in zip(padded, lists, strict=True):
+        row[: len(boxes)] = boxes.reshape(-1, 4)
+    counts = torch.tensor([len(boxes) for boxes in lists], device=like.device)
+    return padded, torch.arange(longest, device=like.device) < counts[:, None]

@@ -1,0 +1,53 @@
+"""A setting of the pipeline that runs in seconds: the mini profile with few, small images, thin networks and few updates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).resolve().parent.parent
+
+CHANGES: dict[str, Any] = {
+    "data.height": 128,
+    "data.width": 256,
+    "synthetic.synthetic.height": 128,
+    "synthetic.synthetic.width": 256,
+    "synthetic.synthetic.train_images": 8,
+    "synthetic.synthetic.val_images": 4,
+    "data.minimum_pedestrian_height": 20,
+    "backbones.resnet50.width": 0.05,
+    "backbones.mobilenet.width": 0.1,
+    "head.width": 0.05,
+    "train.updates": 3,
+    "train.batch": 2,
+    "train.images_per_device": 2,
+    "train.checkpoint_every": 1,
+    "train.log_every": 1,
+    "train.augment.height": 64,
+    "train.augment.width": 128,
+    "report.gallery_images": 2,
+}
+
+
+def raw_params(*, variants: tuple[str, ...] | None = None, **changes: Any) -> dict[str, Any]:
+    """The content of a parameter file; `changes` have `__` for the dots of their keys."""
+    raw = YAML(typ="safe").load((ROOT / "profiles" / "mini.yaml").read_text())
+    for key, value in (CHANGES | {key.replace("__", "."): value for key, value in changes.items()}).items():
+        *path, last = key.split(".")
+        section = raw
+        for part in path:
+            section = section[part]
+        section[last] = value
+    if variants is not None:
+        raw["variants"] = {name: raw["variants"][name] for name in variants}
+    return raw
+
+
+def write_params(path: Path, **changes: Any) -> None:
+    """Write `raw_params` to a file, in block style."""
+    yaml = YAML()
+    yaml.default_flow_style = False
+    with path.open("w") as file:
+        yaml.dump(raw_params(**changes), file)
