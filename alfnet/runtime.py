@@ -30,6 +30,7 @@ PORTABLE_ENVIRONMENT = {
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
     "OPENCV_CPU_DISABLE": "AVX512-SKX,AVX512-COMMON,AVX512-ICL",
     "OPENCV_IPP": "disabled",
+    "OPENCV_LOG_LEVEL": "ERROR",  # or it says at every start that IPP is off
 }
 
 
@@ -55,3 +56,5 @@ def configure_libraries(runtime: Runtime) -> None:
     if runtime == "portable":
         torch.set_num_threads(PORTABLE_THREADS)
         torch.use_deterministic_algorithms(True)
+        # It would also fill all fresh memory, to make reads of it repeatable; nothing here reads what it has not written.
+        torch.utils.deterministic.fill_uninitialized_memory = False

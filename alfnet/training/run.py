@@ -1,0 +1,128 @@
+"""Training a variant of the parameter file, from its first weights to the detector on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from lightning_fabric import Fabric
+
+from alfnet.annotations.cache import load_cache
+from alfnet.errors import AlfnetError
+from alfnet.network.alfnet import ALFNet, count_parameters
+from alfnet.network.settings import network_settings
+from alfnet.network.backbone_weights import load_backbone_weights
+from alfnet.network.weight_files import weights_kind
+from alfnet.params import IouThresholds, Params
+from alfnet.progress import progress_report
+from alfnet.training.checkpoints import Checkpoints, fingerprint
+from alfnet.training.samples import TrainingSamples
+from alfnet.training.train import Losses, image_paths, make_fabric, train
+
+# Decoded pictures are kept in memory up to this size; what does not fit is read again every epoch.
+DECODED_BYTES = 2 * 2**30
+
+OnLog = Callable[[int, Losses], None]
+
+
+def train_variant(
+    params: Params, name: str, *, first: Path, cache: Path, out: Path, scratch: Path, make_logger: Callable[[], OnLog]
+) -> None:
+    """Train variant `name` and write the detector to `out`.
+
+    first: its first weights; a detector there is taken as it is, without training. cache: the training cache.
+    scratch: where checkpoints live until the run has ended; a run that was killed goes on from there.
+    make_logger is called on the first process alone, and what it returns gets each update's mean losses.
+
+    Raises AlfnetError for weights, a cache or images that do not fit, and for a loss that is not finite.
+    """
+    variant = params.variant(name)
+    settings = network_settings(params, name)
+    if weights_kind(first) == "detector":
+        model = ALFNet.load(first)
+        found = (model.settings.backbone, model.settings.steps)
+        if found != (variant.backbone, variant.steps):
+            raise AlfnetError(
+                f"{variant.weights}: a detector of {found[0]} with {found[1]} steps, but variants.{name} says "
+                f"{variant.backbone} with {variant.steps}; correct the variant, or name another file"
+            )
+        save(model, out)
+        return
+
+    fabric = make_fabric(params.train)
+    images = load_cache(cache, "train")
+    samples = TrainingSamples(
+        images,
+        Path(params.data.folder) / "leftImg8bit",
+        params.train.augment,
+        seed=params.seed,
+        cache_bytes=DECODED_BYTES,
+    )
+    model = make_model(params, name, first)
+    thresholds = params.thresholds(name)
+    run = {
+        "network": settings.model_dump(mode="json"),
+        "train": params.train.model_dump(mode="json", exclude={"workers", "checkpoint_every"}),
+        "thresholds": [pair.model_dump(mode="json") for pair in thresholds],
+        "seed": params.seed,
+        "runtime": params.runtime,
+    }
+    checkpoints = Checkpoints(scratch, name, fingerprint(run, [first, cache], image_paths(samples)))
+    on_log = make_logger() if fabric.is_global_zero else _log_nothing
+    tested = _train_with_progress(name, model, samples, params, thresholds, fabric, checkpoints, on_log)
+    if fabric.is_global_zero:
+        save(tested, out)
+        checkpoints.remove()
+    fabric.barrier()
+
+
+def make_model(params: Params, name: str, first: Path) -> ALFNet:
+    """The network of a variant with seeded heads, on the backbone weights in `first`."""
+    model = ALFNet(network_settings(params, name))
+    model.initialise(np.random.Generator(np.random.PCG64(params.seed)))
+    load_backbone_weights(model, first)
+    return model
+
+
+def save(model: ALFNet, out: Path) -> None:
+    """Write a detector with what the report needs to know of it."""
+    model.cpu().save(out, extra={"parameters": str(count_parameters(model))})
+
+
+def _train_with_progress(
+    name: str,
+    model: ALFNet,
+    samples: TrainingSamples,
+    params: Params,
+    thresholds: Sequence[IouThresholds],
+    fabric: Fabric,
+    checkpoints: Checkpoints,
+    on_log: OnLog,
+) -> ALFNet:
+    with progress_report(f"train {name}", params.train.updates) as report:
+        detail = ""
+
+        def log(update: int, losses: Losses) -> None:
+            nonlocal detail
+            detail = f"loss {losses['loss']:.3f}"
+            on_log(update, losses)
+
+        def updated(update: int) -> None:
+            if fabric.is_global_zero:
+                report.update(update, detail)
+
+        return train(
+            model,
+            samples,
+            params.train,
+            thresholds,
+            fabric=fabric,
+            checkpoints=checkpoints,
+            on_log=log,
+            on_update=updated,
+        )
+
+
+def _log_nothing(update: int, losses: Losses) -> None:
+    pass

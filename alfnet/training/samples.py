@@ -1,0 +1,312 @@
+"""Training images in batches: which image stands where is a function of the seed and the update's number alone.
+
+So is what the augmentation makes of it. Neither depends on the number of workers or devices, and a run that is
+resumed at some update goes on with the very images that an uninterrupted run would have had.
+"""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
+
+from alfnet.annotations.cache import CachedImage
+from alfnet.errors import AlfnetError
+from alfnet.images import read_image
+from alfnet.params import AugmentSettings
+from alfnet.training.augment import Sample, augment
+
+SampleKey = tuple[int, int]
+"""(epoch, index into the list of images), both from 0."""
+
+# Spawn keys that keep the streams of random numbers of one seed apart.
+_ORDER, _SAMPLE = 0, 1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Augmented images of one size, and their boxes (float32 x1 y1 x2 y2 in pixels of the augmented image)."""
+
+    images: Tensor
+    """uint8 (B, H, W, 3), B G R."""
+    pedestrians: list[Tensor]
+    """Per image (P, 4); P may be 0."""
+    ignore_regions: list[Tensor]
+    """Per image (R, 4)."""
+    names: list[str]
+    """File names as in the cache, for messages."""
+    indices: list[int]
+    """Positions in the cache."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def pin_memory(self) -> Batch:
+        """The same with the images in page-locked memory (DataLoader calls this)."""
+        return replace(self, images=self.images.pin_memory())
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same on a device."""
+        return replace(
+            self,
+            images=self.images.to(device, non_blocking=True),
+            pedestrians=[boxes.to(device, non_blocking=True) for boxes in self.pedestrians],
+            ignore_regions=[boxes.to(device, non_blocking=True) for boxes in self.ignore_regions],
+        )
+
+
+class TrainingSamples(Dataset[tuple[Sample, str, SampleKey]]):
+    """The augmented images of an annotation cache, looked up by (epoch, index)."""
+
+    def __init__(
+        self,
+        images: Sequence[CachedImage],
+        folder: str | Path,
+        settings: AugmentSettings,
+        *,
+        seed: int,
+        cache_bytes: int = 0,
+    ) -> None:
+        """Prepare; no picture is read yet.
+
+        Args:
+            images: the content of the training cache.
+            folder: the folder that their file names are relative to (.../leftImg8bit).
+            settings: the augmentation.
+            seed: with epoch and index it determines a sample.
+            cache_bytes: decoded images are kept in memory up to this many bytes (never in worker processes, which
+                would each keep their own). 0 keeps none.
+
+        Raises:
+            AlfnetError: there is no image, or one has not the width : height ratio of the augmented size.
+        """
+        if not images:
+            raise AlfnetError("the training cache holds no image with a pedestrian: nothing to train on")
+        for image in images:
+            if image.height * settings.width != image.width * settings.height:
+                raise AlfnetError(
+                    f"train.augment: {settings.width} x {settings.height} px has another width : height ratio than "
+                    f"{image.file_name} ({image.width} x {image.height} px); the augmented images must have the ratio "
+                    "of the data set's"
+                )
+        self.images = list(images)
+        self.folder = Path(folder)
+        self.settings = settings
+        self.seed = seed
+        self.cache_bytes = cache_bytes
+        self._decoded: dict[int, np.ndarray] = {}
+        self._decoded_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For worker processes, which start without the decoded pictures."""
+        return {**self.__dict__, "_decoded": {}, "_decoded_bytes": 0}
+
+    def __getitem__(self, key: SampleKey) -> tuple[Sample, str, SampleKey]:
+        epoch, index = key
+        image = self.images[index]
+        rng = _generator(self.seed, _SAMPLE, epoch, index)
+        sample = augment(self._picture(index), image.pedestrians, image.ignore_regions, self.settings, rng)
+        return sample, image.file_name, key
+
+    def batch(self, keys: Sequence[SampleKey]) -> Batch:
+        """The samples of `keys` as one batch. Raises AlfnetError naming a picture that is missing or damaged."""
+        return collate([self[key] for key in keys])
+
+    def _picture(self, index: int) -> np.ndarray:
+        """The decoded picture (H, W, 3), uint8 B G R; not to be written to."""
+        if index in self._decoded:
+            return self._decoded[index]
+        image = self.images[index]
+        picture = read_image(self.folder / image.file_name, expected_size=(image.height, image.width))
+        # The first that fit stay: every epoch needs every image once, so throwing out the oldest would hit nothing.
+        if self._decoded_bytes + picture.nbytes <= self.cache_bytes and get_worker_info() is None:
+            self._decoded[index] = picture
+            self._decoded_bytes += picture.nbytes
+        return picture
+
+
+def collate(samples: Sequence[tuple[Sample, str, SampleKey]]) -> Batch:
+    """Put samples of one size together."""
+    return Batch(
+        images=torch.from_numpy(np.stack([sample.image for sample, _, _ in samples])),
+        pedestrians=[torch.from_numpy(sample.pedestrians) for sample, _, _ in samples],
+        ignore_regions=[torch.from_numpy(sample.ignore_regions) for sample, _, _ in samples],
+        names=[name for _, name, _ in samples],
+        indices=[index for _, _, (_, index) in samples],
+    )
+
+
+def sample_order(seed: int, images: int, batch: int, update: int) -> list[SampleKey]:
+    """The `batch` samples (epoch, index) of an update (from 0).
+
+    Every epoch is a permutation of the images of its own; epochs follow each other without a gap, so an update may
+    hold the end of one and the begin of the next, and no image is left out.
+    """
+    positions = range(update * batch, (update + 1) * batch)
+    return [(p // images, int(_permutation(seed, images, p // images)[p % images])) for p in positions]
+
+
+@functools.lru_cache(maxsize=4)
+def _permutation(seed: int, images: int, epoch: int) -> np.ndarray:
+    return _generator(seed, _ORDER, epoch).permutation(images)
+
+
+def _generator(seed: int, *stream: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=stream)))
+
+
+class UpdateBatches(Sampler[list[SampleKey]]):
+    """The samples of the micro-batches of one device, update by update.
+
+    Of each update's batch, device `rank` of `world` takes its contiguous part, and loads it `images_per_device`
+    images at a time: `micro_batches` lists of samples per update.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        images: int,
+        batch: int,
+        images_per_device: int,
+        first_update: int,
+        updates: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        """`updates` is the number of updates of the whole run: those from `first_update` (from 0) on are given."""
+        if batch % (images_per_device * world):
+            raise ValueError(f"a batch of {batch} does not divide into {world} devices x {images_per_device} images")
+        self.seed, self.images, self.batch, self.images_per_device = seed, images, batch, images_per_device
+        self.first_update, self.updates, self.rank, self.world = first_update, updates, rank, world
+
+    @property
+    def micro_batches(self) -> int:
+        """Lists of samples per update on this device."""
+        return self.batch // (self.images_per_device * self.world)
+
+    def __len__(self) -> int:
+        return max(0, self.updates - self.first_update) * self.micro_batches
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        part = self.batch // self.world
+        for update in range(self.first_update, self.updates):
+            keys = sample_order(self.seed, self.images, self.batch, update)[self.rank * part : (self.rank + 1) * part]
+            for start in range(0, part, self.images_per_device):
+                yield keys[start : start + self.images_per_device]
+
+
+def loader(
+    samples: TrainingSamples,
+    *,
+    first_update: int,
+    updates: int,
+    batch: int,
+    images_per_device: int,
+    workers: int,
+    rank: int = 0,
+    world: int = 1,
+) -> Iterator[Batch]:
+    """Yield the micro-batches of the updates from `first_update` to `updates` - 1, in order, loaded ahead of their use.
+
+    They are the same whatever the number of workers: 0 loads in a thread of this process (OpenCV lets Python go on
+    while it works), more in as many processes. Close the iterator (or leave it to the garbage collector) to stop them.
+
+    Raises:
+        AlfnetError: a picture is missing, damaged or of another size than the cache says; from workers alike.
+    """
+    batches = UpdateBatches(
+        seed=samples.seed,
+        images=len(samples),
+        batch=batch,
+        images_per_device=images_per_device,
+        first_update=first_update,
+        updates=updates,
+        rank=rank,
+        world=world,
+    )
+    return _from_processes(samples, batches, workers) if workers else _from_thread(samples, batches)
+
+
+def _from_thread(samples: TrainingSamples, batches: UpdateBatches, ahead: int = 2) -> Iterator[Batch]:
+    with ThreadPoolExecutor(1, "samples") as pool:
+        waiting: deque[Future[Batch]] = deque()
+        try:
+            for keys in batches:
+                waiting.append(pool.submit(samples.batch, keys))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _from_processes(samples: TrainingSamples, batches: UpdateBatches, workers: int) -> Iterator[Batch]:
+    data_loader: DataLoader[Any] = DataLoader(
+        _Guarded(samples),
+        batch_sampler=batches,
+        multiprocessing_context=_worker_context(),
+        collate_fn=_collate_guarded,
+        num_workers=workers,
+        prefetch_factor=2,
+        worker_init_fn=_set_up_worker,
+        pin_memory=torch.cuda.is_available(),
+        # Or it would draw a seed for the workers from torch's global state.
+        generator=torch.Generator().manual_seed(0),
+    )
+    for item in data_loader:
+        if isinstance(item, AlfnetError):
+            raise item
+        yield item
+
+
+class _Guarded(Dataset[tuple[Sample, str, SampleKey] | AlfnetError]):
+    """Gives an AlfnetError as the sample: DataLoader would wrap a raised one in a worker's traceback."""
+
+    def __init__(self, samples: TrainingSamples) -> None:
+        self.samples = samples
+
+    def __getitem__(self, key: SampleKey) -> tuple[Sample, str, SampleKey] | AlfnetError:
+        try:
+            return self.samples[key]
+        except AlfnetError as error:
+            return error
+
+
+def _collate_guarded(items: list[tuple[Sample, str, SampleKey] | AlfnetError]) -> Batch | AlfnetError:
+    samples = []
+    for item in items:
+        if isinstance(item, AlfnetError):
+            return item
+        samples.append(item)
+    return collate(samples)
+
+
+def _worker_context() -> multiprocessing.context.BaseContext:
+    """Worker processes are forked from a server that has the libraries imported but has not used them.
+
+    Forked from this process they would inherit OpenCV's and torch's thread pools without the threads, and hang.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+def _set_up_worker(_: int) -> None:
+    cv2.setNumThreads(1)  # the workers are the parallelism

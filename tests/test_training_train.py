@@ -1,0 +1,289 @@
+"""The training loop: accumulation, schedules, resuming, and losses that go astray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from alfnet.annotations.cache import CachedImage
+from alfnet.errors import AlfnetError
+from alfnet.network.alfnet import ALFNet
+from alfnet.network.settings import NetworkSettings
+from alfnet.params import TrainSettings, load_params
+from alfnet.training.checkpoints import Checkpoints, fingerprint
+from alfnet.training.samples import TrainingSamples, loader
+from alfnet.training.train import BatchLosses, make_fabric, train
+from alfnet.training.weight_average import WeightAverage
+
+THRESHOLDS = {steps: pairs for steps, pairs in load_params("profiles/mini.yaml").train.targets.thresholds.items()}
+
+
+def settings(**changes) -> TrainSettings:
+    values = load_params("profiles/mini.yaml").train.model_dump()
+    values["augment"] |= {"height": 64, "width": 128}
+    values |= {"updates": 6, "batch": 2, "images_per_device": 2, "checkpoint_every": 2, "log_every": 2}
+    return TrainSettings.model_validate(values | changes)
+
+
+def network(steps: int = 2, **changes) -> ALFNet:
+    values = {
+        "backbone": "mobilenet",
+        "steps": steps,
+        "backbone_width": 0.1,
+        "head_width": 0.05,
+        "batch_norm": "trained",
+        "batch_norm_momentum": 0.1,
+        "freeze": False,
+        "anchors": load_params("profiles/mini.yaml").head.anchors,
+    }
+    model = ALFNet(NetworkSettings(**(values | changes)))
+    model.initialise(np.random.default_rng(3))
+    return model
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory) -> tuple[list[CachedImage], Path]:
+    """Five noisy pictures with a bright bar for a pedestrian, one of them with two and an ignore region."""
+    folder = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    cached = []
+    for index in range(5):
+        picture = rng.integers(0, 90, (128, 256, 3), dtype=np.uint8)
+        boxes = [[20.0 + 30 * index, 30.0, 45.0 + 30 * index, 92.0]]
+        if index == 4:
+            boxes.append([50.0, 40.0, 74.0, 100.0])
+        for x1, y1, x2, y2 in boxes:
+            picture[int(y1) : int(y2), int(x1) : int(x2)] = 230
+        cv2.imwrite(str(folder / f"{index}.png"), picture)
+        pedestrians = np.array(boxes, np.float32)
+        ignore = np.array([[200, 20, 240, 100]] if index == 4 else np.zeros((0, 4)), np.float32)
+        cached.append(CachedImage(index + 1, f"{index}.png", 128, 256, pedestrians, pedestrians, ignore))
+    return cached, folder
+
+
+def samples(images, train_settings: TrainSettings) -> TrainingSamples:
+    return TrainingSamples(*images, train_settings.augment, seed=1, cache_bytes=2**20)
+
+
+def run(images, folder: Path, train_settings: TrainSettings, *, steps: int = 2, stop_after: int | None = None):
+    """Train; return (state of the tested network, log)."""
+    logged = []
+
+    def on_update(update: int) -> None:
+        if update == stop_after:
+            raise KeyboardInterrupt
+
+    model = train(
+        network(steps),
+        samples(images, train_settings),
+        train_settings,
+        THRESHOLDS[str(steps)],
+        fabric=make_fabric(train_settings),
+        checkpoints=Checkpoints(folder, "x", "0" * 64),
+        on_log=lambda update, losses: logged.append((update, losses)),
+        on_update=on_update,
+    )
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}, logged
+
+
+def assert_same(one, other) -> None:
+    assert one[1] == other[1]
+    assert one[0].keys() == other[0].keys()
+    for name, tensor in one[0].items():
+        assert torch.equal(tensor, other[0][name]), name
+
+
+def test_loss_falls(images, tmp_path):
+    rate = constant_rate() | {"peak": 5e-3}
+    _, logged = run(images, tmp_path, settings(updates=40, log_every=10, learning_rate=rate))
+    assert logged[-1][1]["loss"] < 0.8 * logged[0][1]["loss"]
+    assert [update for update, _ in logged] == [10, 20, 30, 40]
+    assert set(logged[0][1]) == {
+        "loss", "step1_classification", "step1_regression", "step2_classification", "step2_regression"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", [{}, {"steps": "alternating"}, {"weight_average": 0.9}, {"workers": 1}])
+def test_interrupted_run_ends_with_the_same_bytes(images, tmp_path, changes):
+    train_settings = settings(**changes)
+    whole = run(images, tmp_path / "whole", train_settings)
+    for stop_after in (3, 5):
+        with pytest.raises(KeyboardInterrupt):
+            run(images, tmp_path / "broken", train_settings, stop_after=stop_after)
+    assert_same(run(images, tmp_path / "broken", train_settings), whole)
+
+
+def test_truncated_checkpoint_falls_back_to_the_one_before(images, tmp_path, capsys):
+    whole = run(images, tmp_path / "whole", settings())
+    with pytest.raises(KeyboardInterrupt):
+        run(images, tmp_path / "broken", settings(), stop_after=5)
+    newest = sorted(tmp_path.glob("broken/*/*.ckpt"))[-1]
+    assert newest.name == "000000004.ckpt"
+    content = newest.read_bytes()
+    for broken in (content[: len(content) // 2], content[:-100], b""):
+        newest.write_bytes(broken)
+        with pytest.raises(KeyboardInterrupt):
+            run(images, tmp_path / "broken", settings(), stop_after=3)
+        assert "damaged" in capsys.readouterr().out
+    assert_same(run(images, tmp_path / "broken", settings()), whole)
+
+
+def test_another_fingerprint_never_resumes(images, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(images, tmp_path, settings(), stop_after=5)
+    fabric = make_fabric(settings())
+    assert Checkpoints(tmp_path, "x", "0" * 64).load(fabric) is not None
+    assert Checkpoints(tmp_path, "x", "1" * 64).load(fabric) is None
+
+
+def test_fingerprint_changes_with_settings_files_and_images(tmp_path):
+    file, image = tmp_path / "a", tmp_path / "b.png"
+    file.write_text("1")
+    image.write_text("1")
+    seen = {fingerprint({"seed": 1}, [file], [image]), fingerprint({"seed": 2}, [file], [image])}
+    file.write_text("2")
+    seen.add(fingerprint({"seed": 1}, [file], [image]))
+    image.write_text("12")
+    seen.add(fingerprint({"seed": 1}, [file], [image]))
+    assert len(seen) == 4
+    assert fingerprint({"seed": 1}, [file], [image]) in seen
+
+
+def gradients(model: ALFNet, batch, train_settings: TrainSettings, steps: list[int], precision: str = "32-true"):
+    fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
+    module = fabric.setup(model)
+    losses = BatchLosses(module, model, train_settings, THRESHOLDS["2"], fabric).backward(batch, steps, update=1)
+    return losses, {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("steps", [[1, 2], [1], [2]])
+@pytest.mark.parametrize(("precision", "relative"), [("64-true", 1e-8), ("32-true", 1e-5)])
+def test_accumulated_gradients_equal_the_big_batch(images, steps, precision, relative):
+    train_settings = settings(batch=4, images_per_device=4)
+    source = samples(images, train_settings)
+    big = [next(loader(source, first_update=0, updates=1, batch=4, images_per_device=4, workers=0))]
+    small = list(loader(source, first_update=0, updates=1, batch=4, images_per_device=1, workers=0))
+    assert len(small) == 4
+    model = network(batch_norm="fixed").train()
+    losses, whole = gradients(model, big, train_settings, steps, precision)
+    model.zero_grad(set_to_none=True)
+    accumulated_losses, accumulated = gradients(model, small, train_settings, steps, precision)
+    assert losses == pytest.approx(accumulated_losses, rel=1e-5)
+    assert whole.keys() == accumulated.keys()
+    for name, gradient in whole.items():
+        assert (gradient - accumulated[name]).abs().max() <= relative * gradient.abs().max(), name
+
+
+def test_accumulation_shows_trained_batch_norm_each_image_once(images):
+    train_settings = settings(batch=2, images_per_device=1)
+    small = list(loader(samples(images, train_settings), first_update=0, updates=1, batch=2, images_per_device=1, workers=0))
+    model, reference = network().train(), network().train()
+    gradients(model, small, train_settings, [1, 2])
+    for micro in small:
+        gradients(reference, [micro], replace_batch(train_settings), [1, 2])
+    for name, buffer in model.named_buffers():
+        assert torch.equal(buffer, dict(reference.named_buffers())[name]), name
+
+
+def replace_batch(train_settings: TrainSettings) -> TrainSettings:
+    return train_settings.model_copy(update={"batch": 1})
+
+
+def test_alternating_makes_one_update_per_step_from_the_updated_boxes(images, tmp_path):
+    """One alternating update equals two updates by hand, the second on boxes of the weights that the first left."""
+    train_settings = settings(updates=1, steps="alternating", learning_rate=constant_rate())
+    tested, _ = run(images, tmp_path, train_settings)
+    model = network().train()
+    fabric = make_fabric(train_settings)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=train_settings.weight_decay, fused=True)
+    module, optimizer = fabric.setup(model, optimizer)
+    by_hand = BatchLosses(module, model, train_settings, THRESHOLDS["2"], fabric)
+    batch = list(loader(samples(images, train_settings), first_update=0, updates=1, batch=2, images_per_device=2, workers=0))
+    for step in (1, 2):
+        by_hand.backward(batch, [step], update=1)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, tested[name]), name
+
+
+def constant_rate() -> dict:
+    return {"peak": 1e-3, "schedule": "constant", "drop_at": 1.0, "drop_factor": 1.0}
+
+
+def test_frozen_and_fixed_parts_do_not_move(images, tmp_path):
+    train_settings = settings(updates=3)
+    model = network(freeze=True)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    train(
+        model, samples(images, train_settings), train_settings, THRESHOLDS["2"], fabric=make_fabric(train_settings),
+        checkpoints=Checkpoints(tmp_path, "x", "0" * 64), on_log=lambda update, losses: None,
+    )  # fmt: skip
+    moved = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    frozen = {name for name in before if name.startswith(("backbone.stem.", "backbone.blocks.0."))}
+    assert frozen
+    assert not moved & frozen
+    assert any(name.startswith("backbone.blocks.5.") for name in moved)
+
+
+def test_loss_that_is_not_finite_stops_the_run(images, tmp_path):
+    with pytest.raises(AlfnetError, match=r"not finite at update 2 \(step 1: classification .*images [0-4]\.png"):
+        run(images, tmp_path, settings(learning_rate=constant_rate() | {"peak": 1e30}))
+
+
+def test_learning_rate_schedules():
+    from alfnet.params import LearningRateSettings
+    from alfnet.training.schedule import learning_rate_schedule
+
+    def rates(**values) -> list[float]:
+        optimizer = torch.optim.AdamW([torch.zeros(1, requires_grad=True)], 1e-4)
+        schedule = learning_rate_schedule(optimizer, LearningRateSettings(**values), 9)
+        found = []
+        for _ in range(9):
+            found.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            schedule.step()
+        return found
+
+    assert rates(peak=1e-4, schedule="constant", drop_at=1.0, drop_factor=1.0) == [1e-4] * 9
+    dropped = rates(peak=1e-4, schedule="drop", drop_at=2 / 3, drop_factor=0.1)
+    assert dropped == pytest.approx([1e-4] * 6 + [1e-5] * 3)
+    cycle = rates(peak=1e-4, schedule="one_cycle", drop_at=1.0, drop_factor=1.0)
+    assert max(cycle) <= 1e-4
+    assert cycle[0] == pytest.approx(4e-6)
+    assert cycle.index(max(cycle)) in (2, 3)
+
+
+def test_weight_average_is_the_formula():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2)).double()
+    average = WeightAverage(model, 0.9)
+    expected = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(4):
+        with torch.no_grad():
+            for tensor in model.state_dict().values():
+                if tensor.is_floating_point():
+                    tensor += torch.rand(tensor.shape, generator=generator, dtype=tensor.dtype)
+                else:
+                    tensor += 1
+        average.update(model)
+        for name, tensor in model.state_dict().items():
+            if tensor.is_floating_point():
+                expected[name] = 0.9 * expected[name] + (1 - 0.9) * tensor
+            else:
+                expected[name] = tensor.clone()
+    for name, tensor in average.model.state_dict().items():
+        assert torch.allclose(tensor, expected[name]), name
+    assert not any(parameter.requires_grad for parameter in average.model.parameters())
+
+
+def test_the_average_is_what_is_returned(images, tmp_path):
+    raw = run(images, tmp_path / "raw", settings())
+    averaged = run(images, tmp_path / "averaged", settings(weight_average=0.9))
+    assert raw[1] == averaged[1]  # the same training
+    assert any(not torch.equal(tensor, averaged[0][name]) for name, tensor in raw[0].items())
