@@ -1,0 +1,199 @@
+"""Reading files that others made: content, JSON and columns of records, with messages that say how to mend them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from alfnet.errors import AlfnetError
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Booleans = npt.NDArray[np.bool_]
+Place = Callable[[int], str]
+"""Names the n-th record of a file in a message: "detection 3", "line 7"."""
+
+_GZIP = b"\x1f\x8b"
+_NOT_TEXT = {
+    b"PK\x03\x04": "a zip archive (.npz and PyTorch files are such, too); unpack it first",
+    b"\x80": "a Python pickle, which is never opened here; write its content as JSON",
+    b"\x89HDF": "an HDF5 file; write its content as JSON",
+    b"\x93NUMPY": "a numpy file; write its content as JSON",
+    b"MATLAB": "a MATLAB file; the ground truth that the pipeline makes of annotations is cache/ground_truth.json",
+    b"BZh": "compressed with bzip2; unpack it with bunzip2",
+    b"\xfd7zXZ": "compressed with xz; unpack it with unxz",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd; unpack it with unzstd",
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself; fetch that with: git lfs pull",
+}
+
+
+def explain(path: Path, found: str, example: str, remedy: str) -> str:
+    """Build a message: what was found, with counts; an example; what to do."""
+    return f"{path}: {found}, e.g. {example}; {remedy}"
+
+
+def shorten(value: Any, length: int = 120) -> str:
+    """Show a value of a file in a message, as JSON."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
+    return text if len(text) <= length else text[:length] + "..."
+
+
+def read_content(path: Path) -> tuple[str, list[str]]:
+    """Return a text file's content and warnings; gzip is unpacked on the way.
+
+    Raises AlfnetError for a missing file, a folder, a damaged archive and content that is no text.
+    """
+    warnings: list[str] = []
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise AlfnetError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise AlfnetError(f"{path}: is a folder; name the file in it") from None
+    except OSError as error:
+        raise AlfnetError(f"{path}: cannot be read ({error.strerror})") from None
+    if content.startswith(_GZIP):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise AlfnetError(f"{path}: a damaged gzip file ({error}); was it cut short? Copy it again") from None
+        if path.suffix != ".gz":
+            warnings.append(f"{path}: compressed with gzip, though not named .gz; it was unpacked to be read")
+    for start, meaning in _NOT_TEXT.items():
+        if content.startswith(start):
+            raise AlfnetError(f"{path}: is {meaning}")
+    try:
+        return content.decode("utf-8-sig"), warnings
+    except UnicodeDecodeError as error:
+        raise AlfnetError(
+            f"{path}: no UTF-8 text (byte {content[error.start]:#04x} at position {error.start} of {len(content)}); "
+            "expected JSON, or lines of the 2018 text format; save it as UTF-8"
+        ) from None
+
+
+def parse_json(path: Path, text: str) -> Any:
+    """Parse JSON. Raises AlfnetError that tells a file cut short, JSON Lines and other damage apart."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise AlfnetError(f"{path}: JSON nested too deeply to be a ground truth or a list of detections") from None
+    except json.JSONDecodeError as error:
+        raise AlfnetError(f"{path}: {_json_damage(text.rstrip(), error)}") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise AlfnetError(f"{path}: no valid JSON: {error}") from None
+
+
+def _json_damage(text: str, error: json.JSONDecodeError) -> str:
+    if not text:
+        return "the file is empty; no detections at all are written as []"
+    if error.msg.startswith("Extra data"):
+        if text[error.pos :].startswith(("{", ",")):
+            return f"one JSON object after another (the next in line {error.lineno}); make one list: [{{...}}, ...]"
+    elif error.pos >= len(text) - 1 or text[-1] not in "]}":
+        begun = text.count('"image_id"')
+        return (
+            f"truncated JSON: the file ends after {len(text)} characters in the middle of a value ({begun} records "
+            f"were begun; the end is {text[-40:]!r}); it was cut short: copy or write it again"
+        )
+    near = text[max(error.pos - 20, 0) : error.pos + 20]
+    where = f"in line {error.lineno}, column {error.colno}, near {near!r}"
+    return f"no valid JSON: {error.msg} {where}; write it with a JSON library"
+
+
+def check_records(
+    path: Path,
+    records: Sequence[Any],
+    noun: str,
+    keys: Sequence[str],
+    remedy: str,
+    other_names: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Raise AlfnetError unless every record is an object with all `keys`.
+
+    `other_names` maps a key to names that people use for it: the message then says which to rename.
+    """
+    total = f"of {len(records)} {noun}s"
+    others = [i for i, record in enumerate(records) if type(record) is not dict]
+    if others:
+        example = f"{noun} {others[0] + 1} is {shorten(records[others[0]])}"
+        raise AlfnetError(explain(path, f"{len(others)} {total} are no JSON objects", example, remedy))
+    for key in keys:
+        missing = [i for i, record in enumerate(records) if key not in record]
+        if missing:
+            record = records[missing[0]]
+            used = [name for name in (other_names or {}).get(key, ()) if name in record]
+            example = f"{noun} {missing[0] + 1} is {shorten(record)}"
+            mend = f"rename {used[0]!r} to {key!r}" if used else remedy
+            raise AlfnetError(explain(path, f"{len(missing)} {total} have no {key!r}", example, mend))
+
+
+def number_column(path: Path, records: Sequence[dict[str, Any]], noun: str, key: str, *, flag: bool = False) -> Floats:
+    """Return the numbers under `key`, (n,) float64; NaN and infinity too. With `flag`, true and false are numbers.
+
+    Raises AlfnetError for anything else, with count and example.
+    """
+    values = [record[key] for record in records]
+    allowed = {int, float, bool} if flag else {int, float}
+    if not set(map(type, values)) <= allowed:
+        wrong = [i for i, value in enumerate(values) if type(value) not in allowed]
+        found = f"{len(wrong)} of {len(records)} {noun}s have a {key!r} that is not a number"
+        example = f"{json.dumps(values[wrong[0]])} in {noun} {wrong[0] + 1}"
+        raise AlfnetError(explain(path, found, shorten(example), "write a plain number, without quotes"))
+    return _float64(path, values, key)
+
+
+def box_column(path: Path, records: Sequence[dict[str, Any]], noun: str) -> Floats:
+    """Return the values under "bbox" (x, y, width, height), (n, 4) float64.
+
+    Raises AlfnetError for anything else than four numbers, with count and example.
+    """
+    boxes = [record["bbox"] for record in records]
+
+    def is_box(box: Any) -> bool:
+        return type(box) is list and len(box) == 4 and all(type(value) in (int, float) for value in box)
+
+    # The sets look at all values some ten times faster than is_box.
+    if (
+        not set(map(type, boxes)) <= {list}
+        or not set(map(len, boxes)) <= {4}
+        or not set(map(type, chain.from_iterable(boxes))) <= {int, float}
+    ):
+        wrong = [i for i, box in enumerate(boxes) if not is_box(box)]
+        found = f"{len(wrong)} of {len(records)} {noun}s have a 'bbox' that is not four numbers"
+        example = f"{json.dumps(boxes[wrong[0]])} in {noun} {wrong[0] + 1}"
+        raise AlfnetError(explain(path, found, shorten(example), 'write "bbox": [x, y, width, height] in pixels'))
+    return _float64(path, list(chain.from_iterable(boxes)), "bbox").reshape(-1, 4)
+
+
+def check_numbers(path: Path, values: Floats, name: str, place: Place) -> None:
+    """Raise AlfnetError for NaN and infinity in `values`, (n,) or (n, k)."""
+    bad = np.flatnonzero(~np.isfinite(values if values.ndim == 1 else np.abs(values).max(axis=1)))
+    if len(bad):
+        found = f"{len(bad)} of {len(values)} records have NaN or infinity as {name}"
+        remedy = "look for the computation that made it (a division by zero, training that diverged) or leave these out"
+        raise AlfnetError(explain(path, found, f"{values[bad[0]].tolist()} in {place(bad[0])}", remedy))
+
+
+def check_sizes(path: Path, boxes: Floats, place: Place) -> None:
+    """Raise AlfnetError for boxes (n, 4) in x, y, width, height with a negative side."""
+    bad = np.flatnonzero((boxes[:, 2:] < 0).any(1))
+    if len(bad):
+        found = f"{len(bad)} of {len(boxes)} boxes have a negative width or height"
+        remedy = "a box is x, y, width, height, with width = x2 - x1 and height = y2 - y1"
+        raise AlfnetError(explain(path, found, f"{boxes[bad[0]].tolist()} in {place(bad[0])}", remedy))
+
+
+def _float64(path: Path, values: list[Any], key: str) -> Floats:
+    try:
+        return np.array(values, dtype=np.float64)
+    except OverflowError:
+        large = shorten(max(values, key=abs), 20)
+        raise AlfnetError(f"{path}: a number under {key!r} is far too large ({large}); write a real one") from None
