@@ -12,7 +12,7 @@ from alfnet.boxes.targets import Targets
 from alfnet.training.losses import StepLoss, step_loss
 
 
-def _case(
+def random_case(
     seed: int, images: int = 3, boxes: int = 40, dtype: torch.dtype = torch.float64
 ) -> tuple[Tensor, Tensor, Targets]:
     random = torch.Generator().manual_seed(seed)
@@ -25,7 +25,7 @@ def _case(
     return logits, offsets, Targets(positive, negative, wanted, torch.zeros_like(kind, dtype=torch.int64))
 
 
-def _slow(logits: Tensor, offsets: Tensor, targets: Targets) -> tuple[float, float]:
+def slow_loss(logits: Tensor, offsets: Tensor, targets: Targets) -> tuple[float, float]:
     images, boxes = logits.shape
     positives = max(1, int(targets.positive.sum()))
     classification = regression = 0.0
@@ -44,9 +44,9 @@ def _slow(logits: Tensor, offsets: Tensor, targets: Targets) -> tuple[float, flo
 
 @pytest.mark.parametrize("seed", range(4))
 def test_equals_the_slow_way(seed: int) -> None:
-    case = _case(seed)
+    case = random_case(seed)
     found = step_loss(*case)
-    classification, regression = _slow(*case)
+    classification, regression = slow_loss(*case)
     assert found.classification.item() == pytest.approx(classification, rel=1e-12)
     assert found.regression.item() == pytest.approx(regression, rel=1e-12)
     assert found.total.item() == pytest.approx(classification + regression, rel=1e-12)
@@ -54,13 +54,13 @@ def test_equals_the_slow_way(seed: int) -> None:
 
 
 def test_single_precision_equals_the_slow_way() -> None:
-    case = _case(5, dtype=torch.float32)
+    case = random_case(5, dtype=torch.float32)
     found = step_loss(*case)
     assert found.classification.dtype == torch.float32
-    assert (found.classification.item(), found.regression.item()) == pytest.approx(_slow(*case), rel=1e-5)
+    assert (found.classification.item(), found.regression.item()) == pytest.approx(slow_loss(*case), rel=1e-5)
 
 
-def test_hand_computed_case() -> None:
+def test_hand_computedrandom_case() -> None:
     """One positive and one negative at probability 1/2; errors 2 and 1/2 in two offsets."""
     targets = Targets(
         torch.tensor([[True, False, False]]),
@@ -74,7 +74,7 @@ def test_hand_computed_case() -> None:
 
 
 def test_gradients_equal_finite_differences() -> None:
-    logits, offsets, targets = _case(6, images=2, boxes=8)
+    logits, offsets, targets = random_case(6, images=2, boxes=8)
 
     def total(logits: Tensor, offsets: Tensor) -> Tensor:
         return step_loss(logits, offsets, targets).total
@@ -85,7 +85,7 @@ def test_gradients_equal_finite_differences() -> None:
 @pytest.mark.parametrize("logit", [-1000.0, -50.0, 0.0, 50.0, 1000.0])
 @pytest.mark.parametrize("pedestrians", [True, False])
 def test_gradients_are_finite(logit: float, pedestrians: bool) -> None:
-    _, offsets, targets = _case(7, dtype=torch.float32)
+    _, offsets, targets = random_case(7, dtype=torch.float32)
     if not pedestrians:
         nothing = torch.zeros_like(targets.positive)
         targets = Targets(nothing, targets.negative, torch.zeros_like(offsets), targets.matched)
@@ -116,7 +116,7 @@ def test_wrong_answers_at_large_logits_still_pull_the_right_way() -> None:
 
 
 def test_boxes_that_are_neither_count_for_nothing() -> None:
-    logits, offsets, targets = _case(8)
+    logits, offsets, targets = random_case(8)
     logits.requires_grad_()
     offsets.requires_grad_()
     step_loss(logits, offsets, targets).total.backward()
@@ -127,14 +127,14 @@ def test_boxes_that_are_neither_count_for_nothing() -> None:
 
 
 def test_a_box_that_is_both_counts_once_as_a_positive() -> None:
-    logits, offsets, targets = _case(9)
+    logits, offsets, targets = random_case(9)
     assert (targets.positive & targets.negative).any()
     alone = Targets(targets.positive, targets.negative & ~targets.positive, targets.offsets, targets.matched)
     assert step_loss(logits, offsets, targets) == step_loss(logits, offsets, alone)
 
 
 def test_parts_of_a_batch_add_up_to_it() -> None:
-    logits, offsets, targets = _case(10, images=6)
+    logits, offsets, targets = random_case(10, images=6)
     whole = step_loss(logits, offsets, targets)
 
     def part(start: int, stop: int) -> StepLoss:
@@ -152,7 +152,7 @@ def test_parts_of_a_batch_add_up_to_it() -> None:
 
 
 def test_mixed_precision_is_summed_in_single() -> None:
-    logits, offsets, targets = _case(11, dtype=torch.float32)
+    logits, offsets, targets = random_case(11, dtype=torch.float32)
     low = step_loss(logits.bfloat16(), offsets.bfloat16(), targets)
     assert low.classification.dtype == low.regression.dtype == torch.float32
     assert low == step_loss(logits.bfloat16().float(), offsets.bfloat16().float(), targets)

@@ -96,23 +96,19 @@ def test_a_batch_holds_what_the_network_needs(folder: Path) -> None:
     assert same(batch.to("cpu"), batch)
 
 
-def test_samples_do_not_depend_on_workers_or_order(folder: Path) -> None:
+def test_samples_do_not_depend_on_workers_order_or_global_random_states(folder: Path) -> None:
     expected = run(make(folder))
     assert len(expected) == 12
-    processes = run(make(folder), workers=2)
-    assert all(same(a, b) for a, b in zip(expected, processes, strict=True))
     alone = make(folder)
     direct = [alone.batch(keys) for keys in reversed(list(batches(first_update=0)))]
     assert all(same(a, b) for a, b in zip(expected, reversed(direct), strict=True))
 
-
-def test_global_random_states_are_neither_read_nor_changed(folder: Path) -> None:
-    expected = run(make(folder))
     random.seed(1)
     np.random.seed(1)
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    assert all(same(a, b) for a, b in zip(expected, run(make(folder), workers=1), strict=True))
+    processes = run(make(folder, cache_bytes=10**9), workers=2)
+    assert all(same(a, b) for a, b in zip(expected, processes, strict=True))
     assert torch.equal(torch.get_rng_state(), state)
     assert (random.random(), np.random.random()) == (
         random.Random(1).random(),
@@ -173,7 +169,7 @@ def test_devices_share_each_update(folder: Path) -> None:
         UpdateBatches(seed=0, images=7, batch=6, images_per_device=4, first_update=0, updates=1)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, 1])
 def test_missing_picture_is_one_clean_message(folder: Path, workers: int) -> None:
     images = [cached(i) for i in range(IMAGES + 1)]  # the last has no file
     samples = TrainingSamples(images, folder, SETTINGS, seed=5)
@@ -209,10 +205,3 @@ def test_memory_cache_changes_nothing_but_the_reading(folder: Path, monkeypatch:
         assert number is None or len(reads) == number
         assert sum(picture.nbytes for picture in samples._decoded.values()) <= limit
     assert len(samples._decoded) == 3
-
-
-def test_an_iterator_can_be_left_early(folder: Path) -> None:
-    for workers in (0, 1):
-        batches = loader(make(folder), first_update=0, updates=10**6, batch=4, images_per_device=4, workers=workers)
-        next(batches)
-        batches.close()

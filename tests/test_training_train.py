@@ -17,7 +17,7 @@ from alfnet.network.settings import NetworkSettings
 from alfnet.params import TrainSettings, load_params
 from alfnet.training.checkpoints import Checkpoints, fingerprint
 from alfnet.training.samples import TrainingSamples, loader
-from alfnet.training.train import BatchLosses, make_fabric, train
+from alfnet.training.train import BatchLosses, make_fabric, make_optimizer, train
 from alfnet.training.weight_average import WeightAverage
 
 THRESHOLDS = {steps: pairs for steps, pairs in load_params("profiles/mini.yaml").train.targets.thresholds.items()}
@@ -200,7 +200,7 @@ def test_alternating_makes_one_update_per_step_from_the_updated_boxes(images, tm
     tested, _ = run(images, tmp_path, train_settings)
     model = network().train()
     fabric = make_fabric(train_settings)
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=train_settings.weight_decay, fused=True)
+    optimizer = make_optimizer([p for p in model.parameters() if p.requires_grad], train_settings)
     module, optimizer = fabric.setup(model, optimizer)
     by_hand = BatchLosses(module, model, train_settings, THRESHOLDS["2"], fabric)
     batch = list(loader(samples(images, train_settings), first_update=0, updates=1, batch=2, images_per_device=2, workers=0))

@@ -47,7 +47,7 @@ class Detector:
 
     def __init__(self, model: ALFNet, settings: DetectSettings) -> None:
         self.fabric = Fabric(accelerator=settings.accelerator, devices=1)
-        self.model = self.fabric.to_device(model.eval())
+        self.model = self.fabric.to_device(model.eval()).to(memory_format=torch.channels_last)
         self.settings = settings
         self._anchors: dict[tuple[int, int], Tensor] = {}
 

@@ -7,10 +7,7 @@ resumed at some update goes on with the very images that an uninterrupted run wo
 from __future__ import annotations
 
 import functools
-import multiprocessing
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -221,10 +218,10 @@ def loader(
     rank: int = 0,
     world: int = 1,
 ) -> Iterator[Batch]:
-    """Yield the micro-batches of the updates from `first_update` to `updates` - 1, in order, loaded ahead of their use.
+    """Yield the micro-batches of the updates from `first_update` to `updates` - 1, in order.
 
-    They are the same whatever the number of workers: 0 loads in a thread of this process (OpenCV lets Python go on
-    while it works), more in as many processes. Close the iterator (or leave it to the garbage collector) to stop them.
+    They are the same whatever the number of workers: 0 loads in this process when a batch is asked for, more load
+    ahead in as many processes, which end with the iterator.
 
     Raises:
         AlfnetError: a picture is missing, damaged or of another size than the cache says; from workers alike.
@@ -239,29 +236,19 @@ def loader(
         rank=rank,
         world=world,
     )
-    return _from_processes(samples, batches, workers) if workers else _from_thread(samples, batches)
-
-
-def _from_thread(samples: TrainingSamples, batches: UpdateBatches, ahead: int = 2) -> Iterator[Batch]:
-    with ThreadPoolExecutor(1, "samples") as pool:
-        waiting: deque[Future[Batch]] = deque()
-        try:
-            for keys in batches:
-                waiting.append(pool.submit(samples.batch, keys))
-                if len(waiting) > ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    if workers:
+        return _from_processes(samples, batches, workers)
+    # A thread that loads ahead was tried: with two cores that are busy with the network it gains nothing.
+    return (samples.batch(keys) for keys in batches)
 
 
 def _from_processes(samples: TrainingSamples, batches: UpdateBatches, workers: int) -> Iterator[Batch]:
     data_loader: DataLoader[Any] = DataLoader(
         _Guarded(samples),
         batch_sampler=batches,
-        multiprocessing_context=_worker_context(),
+        # Forked workers would inherit the thread pools of OpenCV and torch without their threads, and hang; those of a
+        # fork server would outlive this process when it is killed.
+        multiprocessing_context="spawn",
         collate_fn=_collate_guarded,
         num_workers=workers,
         prefetch_factor=2,
@@ -296,16 +283,6 @@ def _collate_guarded(items: list[tuple[Sample, str, SampleKey] | AlfnetError]) -
             return item
         samples.append(item)
     return collate(samples)
-
-
-def _worker_context() -> multiprocessing.context.BaseContext:
-    """Worker processes are forked from a server that has the libraries imported but has not used them.
-
-    Forked from this process they would inherit OpenCV's and torch's thread pools without the threads, and hang.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return context
 
 
 def _set_up_worker(_: int) -> None:

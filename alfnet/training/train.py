@@ -51,8 +51,7 @@ def train(
     module: ALFNet = fabric.to_device(model)
     average = WeightAverage(module, settings.weight_average) if settings.weight_average is not None else None
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    # fused: the default implementation takes square roots from MKL, whose bits differ from processor to processor.
-    optimizer = torch.optim.AdamW(parameters, settings.learning_rate.peak, weight_decay=settings.weight_decay, fused=True)
+    optimizer = make_optimizer(parameters, settings)
     schedule = learning_rate_schedule(optimizer, settings.learning_rate, settings.updates)
     wrapped, wrapped_optimizer = fabric.setup(module, optimizer)
     state = _RunState(module, average, optimizer, schedule)
@@ -257,6 +256,18 @@ class _RunState:
 def _groups(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
     while group := list(islice(batches, size)):
         yield group
+
+
+def make_optimizer(parameters: Sequence[torch.nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:
+    """Adam; AdamW's weight decay where it is not 0."""
+    first, second = settings.adam_betas
+    return torch.optim.AdamW(
+        parameters,
+        settings.learning_rate.peak,
+        betas=(first, second),
+        weight_decay=settings.weight_decay,
+        fused=True,  # the default takes square roots from MKL, whose bits differ from processor to processor
+    )
 
 
 def make_fabric(settings: TrainSettings) -> Fabric:
