@@ -1,0 +1,262 @@
+"""The ablation tables of the paper, with our measurements and the paper's figures in columns of their own.
+
+Columns of published figures are called `paper_...`; nothing that was measured here stands in them, and the other way
+round. Miss rates are log-average miss rates in percent; without another word they are of the Reasonable subset at the
+last test step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from alfnet.params import Params
+from alfnet.report.paper import (
+    THRESHOLDS_MODEL,
+    UNCONFIRMED,
+    has_published_thresholds,
+    model_name,
+    paper_figures,
+    published_miss_rates,
+    published_model,
+    step_miss_rates,
+    threshold_miss_rates,
+)
+from alfnet.report.results import VariantResults
+from alfnet.report.table import Cell, Column, Table
+
+IOUS = (0.5, 0.75)
+SUBSETS = ("reasonable", "heavy", "partial", "bare", "occluded", "small", "medium", "large", "all")
+PAPER_SUBSETS = ("reasonable", "heavy", "partial", "bare")
+
+# The subsets that were published stand first, the paper's column beside ours.
+_SUBSET_COLUMNS = (
+    *(
+        column
+        for subset in PAPER_SUBSETS
+        for column in (Column(subset, subset.capitalize()), Column(f"paper_{subset}", f"Paper: {subset.capitalize()}"))
+    ),
+    *(Column(subset, subset.capitalize()) for subset in SUBSETS if subset not in PAPER_SUBSETS),
+)
+_VARIANT = Column("variant", "Variant")
+_MEASURED = (Column("mr_50", "MR, IoU 0.5"), Column("mr_75", "MR, IoU 0.75"))
+_PAPER = (Column("paper_mr_50", "Paper: MR, IoU 0.5"), Column("paper_mr_75", "Paper: MR, IoU 0.75"))
+
+
+def all_tables(params: Params, results: Sequence[VariantResults]) -> list[Table]:
+    """Return the tables besides the ablation table: steps, fusion, thresholds, backbones, subsets."""
+    return [
+        steps_table(params, results),
+        fusion_table(params, results),
+        thresholds_table(params, results),
+        backbones_table(params, results),
+        subsets_table(params, results),
+    ]
+
+
+def ablation_table(params: Params, results: Sequence[VariantResults]) -> Table:
+    """Return the table of all variants and test steps; paper columns only where the run's settings are the paper's."""
+    rows: list[tuple[Cell, ...]] = []
+    has_paper = False
+    for result in results:
+        for step in result.steps:
+            paper = published_miss_rates(params, result.name, step, parameters=result.parameters)
+            has_paper |= paper != (None, None)
+            measured = [result.miss_rate(step, iou) for iou in IOUS]
+            millions = result.parameters / 1e6
+            rows.append(
+                (result.name, result.settings.backbone, result.settings.steps, step, *measured, *paper, millions)
+            )
+    columns = (
+        _VARIANT,
+        Column("backbone", "Backbone"),
+        Column("steps", "Steps"),
+        Column("test_step", "Test step"),
+        *_MEASURED,
+        *_PAPER,
+        Column("parameters_millions", "Parameters (millions)"),
+    )
+    paper_note = "The paper's columns hold its figures on CityPersons val where a row's settings are the paper's"
+    if not has_paper:
+        on_other_data = f" (the data set is {params.data.name})" if params.data.name != "citypersons" else ""
+        paper_note += f"; here they are in no row{on_other_data}"
+    caption = (
+        "MR: log-average miss rate in percent at IoU 0.5 and 0.75, Reasonable subset; lower is better. "
+        f"Test step: after how many of the model's steps the boxes are taken. {paper_note}."
+    )
+    return Table("ablation", columns, tuple(rows), caption)
+
+
+def steps_table(params: Params, results: Sequence[VariantResults]) -> Table:
+    """Return the number of steps in training by the step that is tested: a row per variant and IoU."""
+    most = max(result.last_step for result in results)
+    most_in_paper = max(step for figures in paper_figures()["steps"].values() for step in figures if step != "time")
+    rows: list[tuple[Cell, ...]] = []
+    for result in results:
+        model = model_name(result.settings) if has_published_thresholds(params, result.name) else ""
+        for index, iou in enumerate(IOUS):
+            measured = [result.miss_rate(step, iou) if step in result.steps else None for step in range(1, most + 1)]
+            paper = [step_miss_rates(model, step)[index] for step in range(1, most_in_paper + 1)]
+            rows.append((result.name, result.settings.steps, iou, *measured, *paper))
+    columns = (
+        _VARIANT,
+        Column("steps", "Steps"),
+        Column("iou", "IoU"),
+        *(Column(f"test_step_{step}", f"Test step {step}") for step in range(1, most + 1)),
+        *(Column(f"paper_test_step_{step}", f"Paper: test step {step}") for step in range(1, most_in_paper + 1)),
+    )
+    caption = f"Miss rate in percent by the step whose scores and boxes are tested. {_comparison(params, results)}"
+    return Table("steps", columns, tuple(rows), caption)
+
+
+def fusion_table(params: Params, results: Sequence[VariantResults]) -> Table:
+    """Return the combinations of the steps' scores (C) and boxes (B), for the models of two and more steps."""
+    rows: list[tuple[Cell, ...]] = []
+    for result in results:
+        has_paper = model_name(result.settings) == THRESHOLDS_MODEL and has_published_thresholds(params, result.name)
+        for key in sorted(result.fusion, key=_fusion_order):
+            measured = [result.fusion_miss_rate(key, iou) for iou in IOUS]
+            paper = [paper_figures()["fusion"][f"iou_{iou:.2f}"].get(key) if has_paper else None for iou in IOUS]
+            rows.append((result.name, fusion_title(key), *measured, *paper))
+    caption = (
+        "Miss rate in percent. C1, C2, ...: the scores of steps 1, 2, ...; B1, B2, ...: their boxes. The product "
+        f"with the last step's boxes is what the last test step uses. {_comparison(params, results)} As printed, the "
+        "paper's C1B2 equals test step 1 of its table of steps, not C1B1."
+    )
+    return Table("fusion", (_VARIANT, Column("combination", "Combination"), *_MEASURED, *_PAPER), tuple(rows), caption)
+
+
+def thresholds_table(params: Params, results: Sequence[VariantResults]) -> Table:
+    """Return the training IoU thresholds; rows where variants of one backbone and number of steps differ in them."""
+    groups: dict[tuple[str, int], list[VariantResults]] = {}
+    for result in results:
+        if result.thresholds and len(result.thresholds) > 1:
+            groups.setdefault((result.settings.backbone, result.settings.steps), []).append(result)
+    shown = [group for group in groups.values() if len({result.thresholds for result in group}) > 1]
+    most = max((group[0].settings.steps for group in shown), default=2)
+    rows: list[tuple[Cell, ...]] = []
+    for result in (result for group in shown for result in group):
+        pairs = [
+            *(f"({lower:g}, {upper:g})" for lower, upper in result.thresholds),
+            *[None] * (most - len(result.thresholds)),
+        ]
+        measured = [result.miss_rate(result.last_step, iou) for iou in IOUS]
+        has_paper = model_name(result.settings) == THRESHOLDS_MODEL
+        rows.append(
+            (result.name, *pairs, *measured, *(threshold_miss_rates(result.thresholds) if has_paper else (None, None)))
+        )
+    columns = (
+        _VARIANT,
+        *(Column(f"step_{step}", f"Step {step} (lower, upper)") for step in range(1, most + 1)),
+        *_MEASURED,
+        *_PAPER,
+    )
+    caption = (
+        "Per step (lower, upper): in training a box is negative below the lower IoU and positive from the upper one "
+        "on. Miss rate in percent at the last test step. "
+    )
+    if rows:
+        caption += _comparison(params, results)
+    else:
+        caption += (
+            "In this run no two variants differ in their thresholds alone. Variants with thresholds of their own "
+            "fill the table; profiles/citypersons.yaml has the paper's six pairs."
+        )
+    return Table("thresholds", columns, tuple(rows), caption)
+
+
+def backbones_table(params: Params, results: Sequence[VariantResults]) -> Table:
+    """Return backbones and sizes at the last test step. MobileNet's published figures are marked as unconfirmed."""
+    rows: list[tuple[Cell, ...]] = []
+    for result in results:
+        measured = [result.miss_rate(result.last_step, iou) for iou in IOUS]
+        model = model_name(result.settings) if has_published_thresholds(params, result.name) else ""
+        paper = step_miss_rates(model, result.last_step)
+        source: str | None = None if paper == (None, None) else "the paper"
+        if model in paper_figures()["backbones_recalled"]:
+            first, second = paper_figures()["backbones_recalled"][model]
+            paper, source = (first, second), UNCONFIRMED
+        millions = paper_figures()["parameters_millions"].get(model)
+        settings = (result.settings.backbone, result.settings.steps, result.parameters / 1e6)
+        rows.append((result.name, *settings, *measured, millions, *paper, source))
+    columns = (
+        _VARIANT,
+        Column("backbone", "Backbone"),
+        Column("steps", "Steps"),
+        Column("parameters_millions", "Parameters (millions)"),
+        *_MEASURED,
+        Column("paper_parameters_millions", "Paper: parameters (millions)"),
+        *_PAPER,
+        Column("paper_source", "Paper: source"),
+    )
+    caption = (
+        f"Parameters, and miss rate in percent at the last test step. {_comparison(params, results)} The published "
+        f"layout's parameters were counted, not printed. '{UNCONFIRMED}': from memory, no source at hand. The time "
+        "per image stands in timings/timings.md, because it differs from run to run."
+    )
+    return Table("backbones", columns, tuple(rows), caption)
+
+
+def subsets_table(params: Params, results: Sequence[VariantResults]) -> Table:
+    """Return all subsets at IoU 0.5 and the last test step, with the published rows of other methods below ours."""
+    rows: list[tuple[Cell, ...]] = []
+    for result in results:
+        measured = {subset: result.miss_rate(result.last_step, 0.5, subset) for subset in SUBSETS}
+        rows.append((result.name, "measured here", *(measured.get(column.name) for column in _SUBSET_COLUMNS)))
+    for method, figures in paper_figures()["subsets"].items():
+        name = f"{method} ({THRESHOLDS_MODEL})" if method == "ALFNet" else method
+        published = {f"paper_{subset}": figure for subset, figure in zip(PAPER_SUBSETS, figures, strict=True)}
+        rows.append((name, "published", *(published.get(column.name) for column in _SUBSET_COLUMNS)))
+    columns = (Column("method", "Method"), Column("source", "Source"), *_SUBSET_COLUMNS)
+    caption = (
+        "Miss rate in percent at IoU 0.5, last test step. Subsets by height (px) and visible part: reasonable ≥ 50, "
+        "≥ 0.65; heavy ≥ 50, ≤ 0.65; partial ≥ 50, 0.65 to 0.9; bare ≥ 50, ≥ 0.9; occluded ≥ 50, 0.2 to 0.65; small "
+        f"50 to 75, medium 75 to 100, large ≥ 100, each ≥ 0.65; all ≥ 20, ≥ 0.2. {_comparison(params, results)}"
+    )
+    return Table("subsets", columns, tuple(rows), caption)
+
+
+def timings_table(results: Sequence[VariantResults], timings: Mapping[str, float]) -> Table:
+    """Return seconds per image. Not for files that are hashed: two runs never give the same times."""
+    rows: list[tuple[Cell, ...]] = []
+    for result in results:
+        seconds = timings.get(result.name)
+        times = paper_figures()["steps"].get(model_name(result.settings), {}).get("time", {})
+        shown = None if seconds is None else f"{seconds:.4f}"
+        rows.append((result.name, result.parameters / 1e6, shown, times.get(result.last_step)))
+    columns = (
+        _VARIANT,
+        Column("parameters_millions", "Parameters (millions)"),
+        Column("seconds_per_image", "Seconds per image"),
+        Column("paper_seconds_per_image", "Paper: seconds per image"),
+    )
+    caption = (
+        "Time per image, all steps, measured on this machine. Paper: full-size models, 1024 × 2048 images, one GTX "
+        "1080Ti; the two are not comparable unless model, image size and device are."
+    )
+    return Table("timings", columns, tuple(rows), caption)
+
+
+def _fusion_order(combination: str) -> tuple[bool, bool, str]:
+    """The paper's order: C1B1, C1B2, C2B2, then the sum, then the product."""
+    return ("_" in combination, "*" in combination, combination)
+
+
+def fusion_title(combination: str) -> str:
+    """Return the paper's spelling of a combination: 'C1+C2_B2' becomes '(C1+C2)B2', 'C1B1' stays."""
+    scores, _, boxes = combination.rpartition("_")
+    return f"({scores}){boxes}" if scores else boxes
+
+
+def _comparison(params: Params, results: Sequence[VariantResults]) -> str:
+    note = "The paper's columns are published figures, measured on CityPersons val at full size (1024 × 2048)"
+    if params.data.name != "citypersons":
+        return (
+            f"{note}; ours were measured on the data set '{params.data.name}' ({params.data.height} × "
+            f"{params.data.width}): the two are comparable in direction only, not in size."
+        )
+    same = all(
+        published_model(params, result.name, parameters=result.parameters)
+        or not has_published_thresholds(params, result.name)
+        for result in results
+    )
+    return f"{note}." if same else f"{note}; some of our variants have other settings than the paper's."

@@ -1,0 +1,182 @@
+"""The ablation tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alfnet.params import Params
+from alfnet.report.paper import as_pairs
+from alfnet.report.results import VariantResults
+from alfnet.report.tables import (
+    SUBSETS,
+    ablation_table,
+    backbones_table,
+    fusion_table,
+    steps_table,
+    subsets_table,
+    thresholds_table,
+    timings_table,
+)
+from tests.report_data import mini_params, pairs, published_params
+
+FUSION = ["C1*C2_B2", "C1+C2_B2", "C1B1", "C1B2", "C2B2"]
+
+
+def rates(value: float) -> dict[str, Any]:
+    return {
+        "iou_0.50": {subset: value + index for index, subset in enumerate(SUBSETS)},
+        "iou_0.75": {subset: value + 20 + index for index, subset in enumerate(SUBSETS)},
+        "AP": 1.0,
+    }
+
+
+def results_of(params: Params, parameters: int | None = None) -> list[VariantResults]:
+    counts = {"resnet50-1s": 39_525_032, "resnet50-2s": 48_383_696, "resnet50-3s": 57_242_360}
+    return [
+        VariantResults(
+            name=name,
+            settings=variant,
+            thresholds=as_pairs(params.thresholds(name)),
+            parameters=parameters or counts.get(f"{variant.backbone}-{variant.steps}s", 17_408_016),
+            steps={step: rates(30 - step) for step in range(1, variant.steps + 1)},
+            fusion={key: rates(40) for key in (FUSION if variant.steps == 2 else [])},
+            curves={},
+            positives={},
+            losses={},
+        )
+        for name, variant in params.variants.items()
+    ]
+
+
+def cell(table: Any, row: int, name: str) -> Any:
+    return table.column(name)[row]
+
+
+def test_ablation_columns_and_rows() -> None:
+    params = mini_params()
+    table = ablation_table(params, results_of(params, 1_234_567))
+    assert [column.name for column in table.columns] == [
+        *("variant", "backbone", "steps", "test_step", "mr_50", "mr_75"),
+        *("paper_mr_50", "paper_mr_75", "parameters_millions"),
+    ]
+    assert table.csv().splitlines()[2] == "resnet50-2s,resnet50,2,1,29.00,49.00,,,1.23"
+    assert list(zip(table.column("variant"), table.column("test_step"), strict=True)) == [
+        ("resnet50-1s", 1),
+        *(("resnet50-2s", step) for step in (1, 2)),
+        *(("resnet50-3s", step) for step in (1, 2, 3)),
+        ("mobilenet-1s", 1),
+        *(("mobilenet-2s", step) for step in (1, 2)),
+    ]
+
+
+def test_mini_has_no_paper_figure_in_the_ablation_table() -> None:
+    params = mini_params()
+    # Not even where somebody's mini network had the published size.
+    table = ablation_table(params, results_of(params))
+    assert set(table.column("paper_mr_50")) | set(table.column("paper_mr_75")) == {None}
+    assert "in no row (the data set is synthetic)" in table.caption
+
+
+def test_citypersons_has_the_papers_figures_but_not_the_recalled_ones() -> None:
+    params = published_params()
+    table = ablation_table(params, results_of(params))
+    assert table.column("paper_mr_50")[:9] == [16.01, 13.17, 12.01, 14.53, 12.67, 12.88, None, None, None]
+    assert "in no row" not in table.caption
+
+
+def test_other_tables_say_that_mini_is_comparable_in_direction_only() -> None:
+    params = mini_params()
+    results = results_of(params, 3_000_000)
+    for table in (
+        steps_table(params, results),
+        fusion_table(params, results),
+        backbones_table(params, results),
+        subsets_table(params, results),
+    ):
+        assert "data set 'synthetic'" in table.caption
+        assert "direction only" in table.caption
+    published = published_params()
+    assert "direction only" not in steps_table(published, results_of(published)).caption
+
+
+def test_steps_table_pairs_the_papers_steps() -> None:
+    params = mini_params()
+    table = steps_table(params, results_of(params))
+    row = [index for index, name in enumerate(table.column("variant")) if name == "resnet50-2s"][1]
+    assert cell(table, row, "iou") == 0.75
+    assert [cell(table, row, f"test_step_{step}") for step in (1, 2, 3)] == [49, 48, None]
+    assert [cell(table, row, f"paper_test_step_{step}") for step in (1, 2, 3)] == [45.0, 36.49, None]
+    mobilenet = table.column("variant").index("mobilenet-2s")
+    assert cell(table, mobilenet, "paper_test_step_2") is None
+
+
+def test_fusion_is_in_the_papers_order_with_its_figures() -> None:
+    params = mini_params()
+    table = fusion_table(params, results_of(params))
+    assert table.column("combination")[:5] == ["C1B1", "C1B2", "C2B2", "(C1+C2)B2", "(C1*C2)B2"]
+    assert table.column("paper_mr_75")[:5] == [46.83, 45.00, 34.90, 36.49, 36.49]
+    assert table.column("paper_mr_75")[5:] == [None] * 5  # mobilenet-2s
+    assert set(table.column("variant")) == {"resnet50-2s", "mobilenet-2s"}
+
+
+def test_thresholds_have_rows_only_where_variants_differ() -> None:
+    params = mini_params()
+    table = thresholds_table(params, results_of(params))
+    assert table.rows == ()
+    assert table.csv() == "variant,step_1,step_2,mr_50,mr_75,paper_mr_50,paper_mr_75\n"
+    assert "profiles/citypersons.yaml" in table.caption
+
+    variants = {
+        "resnet50-2s": {"backbone": "resnet50", "steps": 2},
+        "looser": {"backbone": "resnet50", "steps": 2, "thresholds": pairs((0.3, 0.5), (0.3, 0.5))},
+        "mobilenet-2s": {"backbone": "mobilenet", "steps": 2},
+    }
+    params = mini_params(variants=variants)
+    table = thresholds_table(params, results_of(params))
+    assert [row[:3] for row in table.rows] == [
+        ("resnet50-2s", "(0.3, 0.5)", "(0.5, 0.7)"),
+        ("looser", "(0.3, 0.5)", "(0.3, 0.5)"),
+    ]
+    assert table.column("paper_mr_50") == [12.01, 13.75]
+
+
+def test_unconfirmed_figures_are_marked() -> None:
+    params = mini_params()
+    table = backbones_table(params, results_of(params))
+    marks = dict(zip(table.column("variant"), table.column("paper_source"), strict=True))
+    assert marks["resnet50-2s"] == "the paper"
+    assert marks["mobilenet-2s"] == "recalled, unconfirmed"
+    assert table.column("paper_parameters_millions") == [39.5, 48.4, None, 12.1, 17.4]
+    assert "recalled, unconfirmed" in table.caption
+
+
+def test_subsets_never_mix_measured_and_published() -> None:
+    params = mini_params()
+    table = subsets_table(params, results_of(params))
+    names = [column.name for column in table.columns[2:]]
+    for row in table.rows:
+        filled = {name.startswith("paper_") for name, value in zip(names, row[2:], strict=True) if value is not None}
+        assert filled == {row[1] == "published"}
+    assert "RepLoss (ResNet-50)" in table.column("method")
+    assert table.column("paper_heavy")[-2:] == [56.9, 51.9]
+    assert table.column("heavy")[0] == 29 + SUBSETS.index("heavy")
+
+
+def test_an_empty_subset_stays_empty() -> None:
+    params = mini_params()
+    results = results_of(params)
+    for result in results:
+        for metrics in result.steps.values():
+            metrics["iou_0.50"]["heavy"] = None
+    table = subsets_table(params, results)
+    assert table.column("heavy") == [None] * len(table.rows)
+    assert ",," in table.csv()
+
+
+def test_timings_stand_in_a_table_of_their_own() -> None:
+    params = mini_params()
+    results = results_of(params)
+    table = timings_table(results, {"resnet50-2s": 0.0123})
+    assert table.column("seconds_per_image") == [None, "0.0123", None, None, None]
+    assert table.column("paper_seconds_per_image") == [0.26, 0.27, 0.28, None, None]
+    assert not any("seconds" in column.name for column in backbones_table(params, results).columns)
