@@ -23,6 +23,7 @@ environment:
 	  cp requirements.lock .venv/requirements.lock; }
 
 repro: environment
+	@alfnet check
 	@dvc repro
 	@alfnet table
 
@@ -41,7 +42,7 @@ lock:
 	    $$scratch/bin/python -m pip freeze --all --exclude pip --exclude alfnet; } > requirements.lock
 
 portability: environment
-	@python tests/portability.py
+	@python -m tests.portability
 
 fidelity: environment
-	@python tests/fidelity.py
+	@python -m tests.fidelity

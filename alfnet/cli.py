@@ -6,7 +6,7 @@ import shutil
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -56,8 +56,10 @@ def set_up(params_file: Path) -> Params:
 
 @app.command()
 def profile(
-    name: Annotated[Optional[str], typer.Argument(help="A file in profiles/, without .yaml.")] = None,
-    force: Annotated[bool, typer.Option(help="Replace a params.yaml that is no profile's, with changes of yours.")] = False,
+    name: Annotated[str | None, typer.Argument(help="A file in profiles/, without .yaml.")] = None,
+    force: Annotated[
+        bool, typer.Option(help="Replace a params.yaml that is no profile's, with changes of yours.")
+    ] = False,
 ) -> None:
     """Replace params.yaml by profiles/NAME.yaml; without a name, list the profiles."""
     profiles = {path.stem: path for path in sorted(PROFILES.glob("*.yaml"))}
@@ -75,7 +77,7 @@ def profile(
     known = {path.read_bytes() for path in profiles.values()}
     if present is not None and present not in known and not force:
         raise AlfnetError(
-            f"params.yaml holds changes that no profile has; keep them as profiles/YOURS.yaml, or add --force to lose them"
+            "params.yaml holds changes that no profile has; keep them as profiles/YOURS.yaml, or add --force to lose them"
         )
     from alfnet.files import write_bytes
 
@@ -121,14 +123,15 @@ def data_synthetic(
     out: Annotated[Path, typer.Option(help="The folder to write: leftImg8bit/ and annotations/.")],
     name: Annotated[str, typer.Option(help="The entry of `synthetic` in the parameter file.")] = "synthetic",
     train_layout: Annotated[
-        Optional[Path], typer.Option(help="anno_train.mat of CityPersons: take positions, sizes and visible parts from it.")
+        Path | None,
+        typer.Option(help="anno_train.mat of CityPersons: take positions, sizes and visible parts from it."),
     ] = None,
-    val_layout: Annotated[Optional[Path], typer.Option(help="anno_val.mat, likewise.")] = None,
-    height: Annotated[Optional[int], typer.Option(help="Instead of the parameter file's.")] = None,
-    width: Annotated[Optional[int], typer.Option(help="Instead of the parameter file's.")] = None,
-    train_images: Annotated[Optional[int], typer.Option(help="Instead of the parameter file's.")] = None,
-    val_images: Annotated[Optional[int], typer.Option(help="Instead of the parameter file's.")] = None,
-    seed: Annotated[Optional[int], typer.Option(help="Instead of the parameter file's.")] = None,
+    val_layout: Annotated[Path | None, typer.Option(help="anno_val.mat, likewise.")] = None,
+    height: Annotated[int | None, typer.Option(help="Instead of the parameter file's.")] = None,
+    width: Annotated[int | None, typer.Option(help="Instead of the parameter file's.")] = None,
+    train_images: Annotated[int | None, typer.Option(help="Instead of the parameter file's.")] = None,
+    val_images: Annotated[int | None, typer.Option(help="Instead of the parameter file's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Instead of the parameter file's.")] = None,
     params_file: ParamsOption = Path("params.yaml"),
 ) -> None:
     """Render street scenes with pedestrians, in CityPersons' own formats."""
@@ -205,9 +208,9 @@ def detect(
 def evaluate(
     ground_truth: Annotated[Path, typer.Option(help="Ground truth (JSON, COCO layout with height and vis_ratio).")],
     detections: Annotated[Path, typer.Option(help="COCO results (JSON), or the 2018 text format.")],
-    out: Annotated[Optional[Path], typer.Option(help="Write the miss rates here (JSON).")] = None,
-    curves: Annotated[Optional[Path], typer.Option(help="Write miss rate over FPPI here (CSV).")] = None,
-    iou: Annotated[Optional[list[float]], typer.Option(help="IoU thresholds, 0.5 ... 0.95; may be repeated.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the miss rates here (JSON).")] = None,
+    curves: Annotated[Path | None, typer.Option(help="Write miss rate over FPPI here (CSV).")] = None,
+    iou: Annotated[list[float] | None, typer.Option(help="IoU thresholds, 0.5 ... 0.95; may be repeated.")] = None,
 ) -> None:
     """Compute the miss rate (MR^-2) of anybody's detections, by CityPersons' protocol."""
     from alfnet.evaluation.run import evaluate_and_print

@@ -83,7 +83,9 @@ class BackboneSettings(Settings):
         if self.init == "download" and self.url is None:
             raise ValueError("init: download needs a url")
         if self.init == "random" and (self.batch_norm == "fixed" or self.freeze):
-            raise ValueError("random weights cannot be frozen: with init: random set batch_norm: trained and freeze: false")
+            raise ValueError(
+                "random weights cannot be frozen: with init: random set batch_norm: trained and freeze: false"
+            )
         return self
 
 
@@ -137,7 +139,9 @@ class TargetSettings(Settings):
     def _one_each(cls, thresholds: dict[str, list[IouThresholds]]) -> dict[str, list[IouThresholds]]:
         for steps, pairs in thresholds.items():
             if not steps.isdecimal() or int(steps) != len(pairs):
-                raise ValueError(f"key {steps!r} has {len(pairs)} pairs: the key is the number of steps, with a pair for each")
+                raise ValueError(
+                    f"key {steps!r} has {len(pairs)} pairs: the key is the number of steps, with a pair for each"
+                )
         return thresholds
 
 
@@ -189,6 +193,8 @@ class TrainSettings(Settings):
     images_per_device: Positive
     """Images in memory at once on a device; gradients are accumulated up to `batch`."""
     learning_rate: LearningRateSettings
+    adam_betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
+    """Decays of Adam's averages of the gradient and of its square."""
     weight_decay: Annotated[float, Field(ge=0)]
     steps: Literal["joint", "alternating"]
     """joint: one update on the summed losses (paper). alternating: one update per step (2018 code)."""
@@ -252,15 +258,21 @@ class VariantSettings(Settings):
     steps: Annotated[int, Field(ge=1, le=6)]
     thresholds: list[IouThresholds] | None = None
     """Left out: those of train.targets.thresholds for this number of steps."""
+    updates: Positive | None = None
+    """Left out: train.updates."""
     weights: str | None = None
     """An imported detector in weights/detectors/ to use instead of training."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.thresholds is not None and len(self.thresholds) != self.steps:
-            raise ValueError(f"{len(self.thresholds)} threshold pairs for {self.steps} steps: one pair per step is needed")
+            raise ValueError(
+                f"{len(self.thresholds)} threshold pairs for {self.steps} steps: one pair per step is needed"
+            )
         if self.weights is not None and Path(self.weights).parent != Path("weights/detectors"):
-            raise ValueError(f"weights: {self.weights} must lie in weights/detectors/, the folder that the pipeline watches")
+            raise ValueError(
+                f"weights: {self.weights} must lie in weights/detectors/, the folder that the pipeline watches"
+            )
         return self
 
 
@@ -287,14 +299,23 @@ class Params(Settings):
     def _possible(self) -> Self:
         for name, variant in self.variants.items():
             if variant.backbone not in self.backbones:
-                raise ValueError(f"variants.{name}.backbone: {variant.backbone} is not among backbones ({', '.join(self.backbones)})")
-            if variant.weights is None and variant.thresholds is None and str(variant.steps) not in self.train.targets.thresholds:
+                raise ValueError(
+                    f"variants.{name}.backbone: {variant.backbone} is not among backbones ({', '.join(self.backbones)})"
+                )
+            if (
+                variant.weights is None
+                and variant.thresholds is None
+                and str(variant.steps) not in self.train.targets.thresholds
+            ):
                 raise ValueError(
                     f"variants.{name}: train.targets.thresholds has no entry for {variant.steps} steps; "
                     f"add one, or give variants.{name}.thresholds"
                 )
         for name, rendered in self.synthetic.items():
-            if self.data.folder == f"data/{name}" and (rendered.height, rendered.width) != (self.data.height, self.data.width):
+            if self.data.folder == f"data/{name}" and (rendered.height, rendered.width) != (
+                self.data.height,
+                self.data.width,
+            ):
                 raise ValueError(
                     f"synthetic.{name} renders {rendered.height} x {rendered.width} pixels, but data says "
                     f"{self.data.height} x {self.data.width} (height x width); make them equal"
@@ -315,6 +336,11 @@ class Params(Settings):
         except KeyError:
             raise AlfnetError(f"variants.{name}: no such variant; there are {', '.join(self.variants)}") from None
 
+    def training(self, name: str) -> TrainSettings:
+        """The training of a variant: `train`, with the variant's own number of updates where it has one."""
+        updates = self.variant(name).updates
+        return self.train if updates is None else self.train.model_copy(update={"updates": updates})
+
     def thresholds(self, name: str) -> list[IouThresholds]:
         """The training IoU thresholds of a variant, one pair per step."""
         variant = self.variant(name)
@@ -330,7 +356,9 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     try:
         raw = YAML(typ="safe").load(path.read_text())
     except FileNotFoundError:
-        raise AlfnetError(f"{path}: no such file; run in the project's folder, or make it with: alfnet profile mini") from None
+        raise AlfnetError(
+            f"{path}: no such file; run in the project's folder, or make it with: alfnet profile mini"
+        ) from None
     except IsADirectoryError:
         raise AlfnetError(f"{path}: is a folder; name a parameter file") from None
     except (YAMLError, UnicodeDecodeError) as error:

@@ -57,4 +57,4 @@ def configure_libraries(runtime: Runtime) -> None:
         torch.set_num_threads(PORTABLE_THREADS)
         torch.use_deterministic_algorithms(True)
         # It would also fill all fresh memory, to make reads of it repeatable; nothing here reads what it has not written.
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -59,9 +59,7 @@ def make_files(folder: Path, seed: int) -> tuple[Path, Path]:
         }
         for i in range(ANNOTATIONS)
     ]  # fmt: skip
-    images = [
-        {"id": i, "file_name": f"{i:04d}.png", "height": HEIGHT, "width": WIDTH} for i in range(1, IMAGES + 1)
-    ]
+    images = [{"id": i, "file_name": f"{i:04d}.png", "height": HEIGHT, "width": WIDTH} for i in range(1, IMAGES + 1)]
 
     near = int(NEAR * DETECTIONS)
     around = rng.integers(0, ANNOTATIONS, near)

@@ -11,9 +11,9 @@ os.environ.update(PORTABLE_ENVIRONMENT)
 # Threads that wait by spinning take the cores from tests that run at the same time. It changes no result.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from pathlib import Path  # noqa: E402
+from pathlib import Path
 
-import pytest  # noqa: E402
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 

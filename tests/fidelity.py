@@ -103,7 +103,9 @@ def boxes(scenes: dict[str, np.ndarray]) -> Iterator[Row]:
     large = anchors(1024, 2048, ANCHORS).double()
     total, count = scenes["anchors_1024_2048_checksum"]
     yield Row(
-        "anchors at 1024 x 2048", "golden sum and count", f"{abs(float(large.sum()) - total):g}, {abs(len(large) - int(count))}"
+        "anchors at 1024 x 2048",
+        "golden sum and count",
+        f"{abs(float(large.sum()) - total):g}, {abs(len(large) - int(count))}",
     )
     truth = [torch.from_numpy(scenes[f"s{n}_gt"]) for n in range(4)]
     ignore = [torch.from_numpy(scenes[f"s{n}_ig"]) for n in range(4)]
@@ -151,7 +153,11 @@ def network() -> Iterator[Row]:
         )
         with torch.device("meta"):
             number = count_parameters(ALFNet(settings))
-        yield Row(f"parameters of {backbone}, {steps} step{'s' * (steps > 1)}: {number:,}", "published", f"{number - expected}")
+        yield Row(
+            f"parameters of {backbone}, {steps} step{'s' * (steps > 1)}: {number:,}",
+            "published",
+            f"{number - expected}",
+        )
     folder = SHARED / "data" / "weights"
     state, width = load_backbone(folder / "mobilenet_2_5_224_tf_no_top.h5", "mobilenet")
     backbone_module = make_backbone_module("mobilenet", width=width, momentum=0.01, fixed=True)
@@ -161,7 +167,9 @@ def network() -> Iterator[Row]:
         features = backbone_module.eval()(torch.from_numpy(stored["image_rgb"]).permute(2, 0, 1)[None] / 127.5 - 1)
     for feature, name in zip(features, ("stride8", "stride16", "stride32"), strict=True):
         difference = np.abs(feature[0].permute(1, 2, 0).numpy() - stored[name]).max()
-        yield Row(f"MobileNet 0.25, ImageNet weights, features of {name}", "stored TensorFlow features", f"{difference:.1e}")
+        yield Row(
+            f"MobileNet 0.25, ImageNet weights, features of {name}", "stored TensorFlow features", f"{difference:.1e}"
+        )
     model = import_detector(folder / "alfnet_mobilenet025_2step.hdf5", "mobilenet", 2)
     stored = np.load(folder / "alfnet_mobilenet025_2step_outputs.npz")
     with torch.no_grad():
@@ -185,7 +193,9 @@ def losses() -> Row:
         found = step_loss(logits, offsets, targets)
         for value, expected in zip(found[:2], slow_loss(logits, offsets, targets), strict=True):
             largest = max(largest, abs(value.item() - expected) / expected)
-    return Row("focal and smooth L1 loss, single precision, 8 cases", "a loop in double precision", f"{largest:.1e} (relative)")
+    return Row(
+        "focal and smooth L1 loss, single precision, 8 cases", "a loop in double precision", f"{largest:.1e} (relative)"
+    )
 
 
 def detections(scenes: dict[str, np.ndarray]) -> Iterator[Row]:
@@ -207,11 +217,14 @@ def detections(scenes: dict[str, np.ndarray]) -> Iterator[Row]:
 
 
 def miss_rates() -> Iterator[Row]:
-    cases = [(GOLDEN / f"{name}_gt.json", GOLDEN / f"{name}_dt.json", expected) for name, expected in golden_rates().items()]
+    cases = [
+        (GOLDEN / f"{name}_gt.json", GOLDEN / f"{name}_dt.json", expected) for name, expected in golden_rates().items()
+    ]
     folder = SHARED / "data"
     published = json.loads((folder / "detections" / "expected.json").read_text())
     cases += [
-        (folder / "citypersons" / "val_gt.json", folder / "detections" / name, expected) for name, expected in published.items()
+        (folder / "citypersons" / "val_gt.json", folder / "detections" / name, expected)
+        for name, expected in published.items()
     ]
     for truth, file, expected in cases:
         found = evaluate_files(truth, file, iou=[0.5, 0.75]).results

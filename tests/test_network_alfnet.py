@@ -8,8 +8,8 @@ import torch
 
 from alfnet.errors import AlfnetError
 from alfnet.network.alfnet import ALFNet, count_parameters, normalise
-from alfnet.network.weight_files import read_extra
 from alfnet.network.settings import NetworkSettings, network_settings
+from alfnet.network.weight_files import read_extra
 from alfnet.params import AnchorSettings, load_params
 
 ANCHORS = AnchorSettings(widths=[[16, 24], [32, 48], [64, 80], [128, 160]], ratio=0.41)

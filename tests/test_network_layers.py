@@ -11,7 +11,7 @@ from alfnet.network.layers import (
     ConvNorm,
     SameConv2d,
     fill_glorot_normal,
-    fill_he_normal,
+    fill_normalised,
     freeze,
     same_max_pool,
     same_padding,
@@ -40,7 +40,7 @@ SIZES = [(8, 8), (7, 7), (8, 7), (7, 8), (1, 2), (2, 1), (3, 5)]
 def test_convolution_pads_as_tensorflow(size: tuple[int, int], kernel: int, stride: int) -> None:
     images = random(2, 3, *size)
     layer = SameConv2d(3, 4, kernel, stride=stride)
-    fill_he_normal(layer, np.random.default_rng(1))
+    fill_normalised(layer, np.random.default_rng(1))
     padded = pad_as_tensorflow(images, kernel, stride, 0.0)
     expected = F.conv2d(padded, layer.weight, layer.bias, stride)
     assert expected.shape[2:] == tuple(-(-side // stride) for side in size)
@@ -51,7 +51,7 @@ def test_convolution_pads_as_tensorflow(size: tuple[int, int], kernel: int, stri
 def test_depthwise_convolution_pads_as_tensorflow(size: tuple[int, int]) -> None:
     images = random(1, 6, *size)
     layer = SameConv2d(6, 6, 3, stride=2, groups=6, bias=False)
-    fill_he_normal(layer, np.random.default_rng(1))
+    fill_normalised(layer, np.random.default_rng(1))
     expected = F.conv2d(pad_as_tensorflow(images, 3, 2, 0.0), layer.weight, None, 2, groups=6)
     torch.testing.assert_close(layer(images), expected)
 
@@ -123,8 +123,8 @@ def test_initial_weights_have_the_stated_variance_and_no_global_state() -> None:
     layer = SameConv2d(64, 128, 3)
     assert not layer.weight.any()
     state = torch.random.get_rng_state()
-    fill_he_normal(layer, np.random.default_rng(0))
-    assert layer.weight.std().item() == pytest.approx((2 / (128 * 9)) ** 0.5, rel=0.02)
+    fill_normalised(layer, np.random.default_rng(0))
+    assert layer.weight.std().item() == pytest.approx((1 / (3 * 64 * 9)) ** 0.5, rel=0.02)
     fill_glorot_normal(layer, np.random.default_rng(0))
     assert layer.weight.std().item() == pytest.approx((2 / ((64 + 128) * 9)) ** 0.5, rel=0.02)
     assert torch.equal(state, torch.random.get_rng_state())

@@ -21,7 +21,7 @@ Scene = tuple[Canvas, np.ndarray]
 
 @pytest.fixture(scope="module")
 def scenes() -> list[Scene]:
-    return [compose_scene(np.random.SeedSequence([7, 0, index]), *SIZE) for index in range(SCENES)]
+    return [compose_scene(np.random.SeedSequence([7, 0, index]), *SIZE, busy=True) for index in range(SCENES)]
 
 
 def test_rows_are_boxes_in_whole_pixels(scenes: list[Scene]) -> None:
@@ -99,9 +99,9 @@ def test_what_a_data_set_needs(scenes: list[Scene]) -> None:
 
 
 def test_the_next_image_is_another_one() -> None:
-    first, _ = render_scene(np.random.SeedSequence([7, 0, 0]), 128, 256)
-    again, _ = render_scene(np.random.SeedSequence([7, 0, 0]), 128, 256)
-    other, _ = render_scene(np.random.SeedSequence([7, 1, 0]), 128, 256)
+    first, _ = render_scene(np.random.SeedSequence([7, 0, 0]), 128, 256, busy=True)
+    again, _ = render_scene(np.random.SeedSequence([7, 0, 0]), 128, 256, busy=True)
+    other, _ = render_scene(np.random.SeedSequence([7, 1, 0]), 128, 256, busy=True)
     np.testing.assert_array_equal(first, again)
     assert (first != other).mean() > 0.5
 
@@ -112,12 +112,12 @@ def test_same_pixels_with_fewer_instructions(root: object) -> None:
         "import hashlib, numpy as np\n"
         "from alfnet.synthetic.dataset import encode_png\n"
         "from alfnet.synthetic.scene import render_scene\n"
-        "image, rows = render_scene(np.random.SeedSequence([7, 0, 3]), 256, 512)\n"
+        "image, rows = render_scene(np.random.SeedSequence([7, 0, 3]), 256, 512, busy=True)\n"
         "print(hashlib.sha256(encode_png(image) + rows.tobytes()).hexdigest())\n"
     )
     from alfnet.synthetic.dataset import encode_png
 
-    image, rows = render_scene(np.random.SeedSequence([7, 0, 3]), 256, 512)
+    image, rows = render_scene(np.random.SeedSequence([7, 0, 3]), 256, 512, busy=True)
     here = hashlib.sha256(encode_png(image) + rows.tobytes()).hexdigest()
     environment = {
         **os.environ,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+from safetensors.torch import load_file
 
 from alfnet.annotations.cache import CachedImage
 from alfnet.errors import AlfnetError
@@ -19,8 +22,9 @@ from alfnet.training.checkpoints import Checkpoints, fingerprint
 from alfnet.training.samples import TrainingSamples, loader
 from alfnet.training.train import BatchLosses, make_fabric, make_optimizer, train
 from alfnet.training.weight_average import WeightAverage
+from tests.tiny import ROOT
 
-THRESHOLDS = {steps: pairs for steps, pairs in load_params("profiles/mini.yaml").train.targets.thresholds.items()}
+THRESHOLDS = load_params("profiles/mini.yaml").train.targets.thresholds
 
 
 def settings(**changes) -> TrainSettings:
@@ -46,10 +50,11 @@ def network(steps: int = 2, **changes) -> ALFNet:
     return model
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory) -> tuple[list[CachedImage], Path]:
-    """Five noisy pictures with a bright bar for a pedestrian, one of them with two and an ignore region."""
-    folder = tmp_path_factory.mktemp("images")
+def noisy_pictures(folder: Path | None) -> list[CachedImage]:
+    """Five noisy pictures with a bright bar for a pedestrian, one of them with two and an ignore region.
+
+    Written to `folder` if one is given.
+    """
     rng = np.random.default_rng(0)
     cached = []
     for index in range(5):
@@ -59,11 +64,19 @@ def images(tmp_path_factory) -> tuple[list[CachedImage], Path]:
             boxes.append([50.0, 40.0, 74.0, 100.0])
         for x1, y1, x2, y2 in boxes:
             picture[int(y1) : int(y2), int(x1) : int(x2)] = 230
-        cv2.imwrite(str(folder / f"{index}.png"), picture)
+        if folder is not None:
+            cv2.imwrite(str(folder / f"{index}.png"), picture)
         pedestrians = np.array(boxes, np.float32)
         ignore = np.array([[200, 20, 240, 100]] if index == 4 else np.zeros((0, 4)), np.float32)
         cached.append(CachedImage(index + 1, f"{index}.png", 128, 256, pedestrians, pedestrians, ignore))
-    return cached, folder
+    return cached
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory) -> tuple[list[CachedImage], Path]:
+    """Pictures on disk, and what is on them."""
+    folder = tmp_path_factory.mktemp("images")
+    return noisy_pictures(folder), folder
 
 
 def samples(images, train_settings: TrainSettings) -> TrainingSamples:
@@ -181,7 +194,9 @@ def test_accumulated_gradients_equal_the_big_batch(images, steps, precision, rel
 
 def test_accumulation_shows_trained_batch_norm_each_image_once(images):
     train_settings = settings(batch=2, images_per_device=1)
-    small = list(loader(samples(images, train_settings), first_update=0, updates=1, batch=2, images_per_device=1, workers=0))
+    small = list(
+        loader(samples(images, train_settings), first_update=0, updates=1, batch=2, images_per_device=1, workers=0)
+    )
     model, reference = network().train(), network().train()
     gradients(model, small, train_settings, [1, 2])
     for micro in small:
@@ -203,7 +218,9 @@ def test_alternating_makes_one_update_per_step_from_the_updated_boxes(images, tm
     optimizer = make_optimizer([p for p in model.parameters() if p.requires_grad], train_settings)
     module, optimizer = fabric.setup(model, optimizer)
     by_hand = BatchLosses(module, model, train_settings, THRESHOLDS["2"], fabric)
-    batch = list(loader(samples(images, train_settings), first_update=0, updates=1, batch=2, images_per_device=2, workers=0))
+    batch = list(
+        loader(samples(images, train_settings), first_update=0, updates=1, batch=2, images_per_device=2, workers=0)
+    )
     for step in (1, 2):
         by_hand.backward(batch, [step], update=1)
         optimizer.step()
@@ -287,3 +304,25 @@ def test_the_average_is_what_is_returned(images, tmp_path):
     averaged = run(images, tmp_path / "averaged", settings(weight_average=0.9))
     assert raw[1] == averaged[1]  # the same training
     assert any(not torch.equal(tensor, averaged[0][name]) for name, tensor in raw[0].items())
+
+
+@pytest.mark.parametrize("steps", ["joint", "alternating"])
+def test_two_processes_equal_one(images, tmp_path, steps):
+    """Two processes of one image each train as one process that accumulates both."""
+    weights = []
+    for devices in (1, 2):
+        out = tmp_path / f"{devices}.safetensors"
+        command = [sys.executable, "-m", "tests.ddp_probe", str(devices), steps, str(images[1]), str(out)]
+        result = subprocess.run(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
+        )
+        assert result.returncode == 0, result.stdout[-2000:]
+        weights.append(load_file(out))
+    for name, tensor in weights[0].items():
+        assert torch.allclose(tensor, weights[1][name], rtol=0, atol=1e-4), name
+
+
+def test_bfloat16_trains(images, tmp_path):
+    state, logged = run(images, tmp_path, settings(precision="bf16-mixed", updates=2))
+    assert all(np.isfinite(value) for _, losses in logged for value in losses.values())
+    assert all(tensor.dtype == torch.float32 for tensor in state.values())

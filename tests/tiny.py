@@ -40,6 +40,8 @@ def raw_params(*, variants: tuple[str, ...] | None = None, **changes: Any) -> di
         for part in path:
             section = section[part]
         section[last] = value
+    for variant in raw["variants"].values():
+        variant.pop("updates", None)
     if variants is not None:
         raw["variants"] = {name: raw["variants"][name] for name in variants}
     return raw

@@ -44,9 +44,7 @@ def headline(found: dict[str, Any]) -> dict[str, Any]:
     last = steps[str(max(int(step) for step in steps))]
     thresholds = [key for key in last if key.startswith("iou_")]
     return {
-        "miss_rate_percent": {
-            subset: {key: last[key][subset] for key in thresholds} for subset in HEADLINE_SUBSETS
-        },
+        "miss_rate_percent": {subset: {key: last[key][subset] for key in thresholds} for subset in HEADLINE_SUBSETS},
         "miss_rate_percent_by_test_step": {
             f"step_{step}": {key: rates[key]["reasonable"] for key in thresholds} for step, rates in steps.items()
         },

@@ -32,7 +32,8 @@ def walking_pose(rng: np.random.Generator, heading: float | None = None) -> Pose
 def draw_height(rng: np.random.Generator) -> int:
     """The height in pixels of a pedestrian of 50 px and more: few are near."""
     while True:
-        height = int(53 * (1 - float(rng.random())) ** -0.42)
+        near = chance(rng, 0.04)
+        height = int(between(rng, 130, HIGHEST) if near else 53 * (1 - float(rng.random())) ** -0.28)
         if height <= HIGHEST:
             return height
 
@@ -44,10 +45,15 @@ def stature(rng: np.random.Generator) -> tuple[float, bool]:
     return between(rng, 1.58, 1.92), False
 
 
-def stage_pedestrians(stage: Stage) -> None:
-    """Place the pedestrians: most in full view, some behind things and each other."""
+def stage_pedestrians(stage: Stage, *, busy: bool) -> None:
+    """Place the pedestrians: most in full view, some behind things and each other.
+
+    About ten in a `busy` street; else about five, as many as in a picture of CityPersons.
+    """
     rng = stage.rng
-    many = int(rng.integers(8, 14)) + (int(rng.integers(0, 4)) if stage.world.street.kind == "precinct" else 0)
+    many = int(rng.integers(8, 14) if busy else rng.integers(3, 7))
+    if stage.world.street.kind == "precinct":
+        many += int(rng.integers(0, 4 if busy else 2))
     if chance(rng, 0.05):
         many = int(rng.integers(0, 2))
     few = int(rng.integers(1, 4))

@@ -43,6 +43,8 @@ class _Task:
     entropy: tuple[int, int, int]
     height: int
     width: int
+    busy: bool
+    """Whether many people are about."""
     rows: np.ndarray | None
     """The annotated rows to follow, None for the generator's own."""
 
@@ -74,7 +76,9 @@ def render_dataset(
             for index, (city, name) in enumerate(named[split]):
                 rows = scaled_rows(given[index].rows, settings.height, settings.width) if given else None
                 path = temporary / "leftImg8bit" / split / city / name
-                tasks.append(_Task(path, (settings.seed, number, index), settings.height, settings.width, rows))
+                # Training pictures are busier, so that a short training meets many pedestrians.
+                busy = split == "train"
+                tasks.append(_Task(path, (settings.seed, number, index), settings.height, settings.width, busy, rows))
         for parent in sorted({task.path.parent for task in tasks}):
             parent.mkdir(parents=True, exist_ok=True)
         rendered = []
@@ -103,7 +107,7 @@ def _render(task: _Task) -> np.ndarray:
     cv2.setNumThreads(1)
     seed = np.random.SeedSequence(task.entropy)
     if task.rows is None:
-        image, rows = render_scene(seed, task.height, task.width)
+        image, rows = render_scene(seed, task.height, task.width, busy=task.busy)
     else:
         image, rows = render_layout(seed, task.height, task.width, task.rows)
     task.path.write_bytes(encode_png(image))

@@ -14,7 +14,7 @@ from alfnet.synthetic.canvas import Canvas, Sprite
 from alfnet.synthetic.casting import walking_pose
 from alfnet.synthetic.figures import Figure, draw
 from alfnet.synthetic.furniture import furnish
-from alfnet.synthetic.lens import photograph
+from alfnet.synthetic.lens import mute, photograph
 from alfnet.synthetic.looks import between, chance
 from alfnet.synthetic.occluders import cover_side
 from alfnet.synthetic.skeleton import Kind, Pose
@@ -85,6 +85,7 @@ def compose_layout(seed: np.random.SeedSequence, height: int, width: int, rows: 
     stage.things = [thing for thing in stage.things if _harmless(thing.depth, thing.cover, roles)]
     stage.shadows += [outline for thing in stage.things for outline in thing.shadow]
     _perform(canvas, stage, roles)
+    mute(canvas)
     photograph(canvas.image, world.light, rng)
     return canvas
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from alfnet.synthetic import ground, houses
@@ -10,21 +9,18 @@ from alfnet.synthetic.actors import annotation_rows
 from alfnet.synthetic.canvas import Canvas
 from alfnet.synthetic.casting import stage_distant_crowd, stage_others, stage_pedestrians, stage_riders
 from alfnet.synthetic.furniture import fill_windows, furnish
-from alfnet.synthetic.lens import photograph
+from alfnet.synthetic.lens import mute, photograph
 from alfnet.synthetic.staging import Stage, paint_shadows
 from alfnet.synthetic.world import plan
 
 
-STREET_COLOUR = 4  # sixteenths of the colour that everything but the people keeps
-
-
-def render_scene(seed: np.random.SeedSequence, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def render_scene(seed: np.random.SeedSequence, height: int, width: int, *, busy: bool) -> tuple[np.ndarray, np.ndarray]:
     """Render a street scene: the image (height, width, 3) uint8 BGR and CityPersons' rows (n, 10)."""
-    canvas, rows = compose_scene(seed, height, width)
+    canvas, rows = compose_scene(seed, height, width, busy=busy)
     return canvas.image, rows
 
 
-def compose_scene(seed: np.random.SeedSequence, height: int, width: int) -> tuple[Canvas, np.ndarray]:
+def compose_scene(seed: np.random.SeedSequence, height: int, width: int, *, busy: bool) -> tuple[Canvas, np.ndarray]:
     """Like `render_scene`, with the buffer that says which person each pixel shows (for the tests)."""
     rng = np.random.Generator(np.random.PCG64(seed))
     tile = ground.texture(rng)
@@ -40,22 +36,11 @@ def compose_scene(seed: np.random.SeedSequence, height: int, width: int) -> tupl
     regions += stage_distant_crowd(stage)
     stage_riders(stage)
     stage_others(stage)
-    stage_pedestrians(stage)
+    stage_pedestrians(stage, busy=busy)
     perform(canvas, stage)
     mute(canvas)
     photograph(canvas.image, world.light, rng)
     return canvas, annotation_rows(stage.actors, regions, canvas.ids)
-
-
-def mute(canvas: Canvas) -> None:
-    """Take most of the colour out of all but the people, in integers.
-
-    Networks that learn for two minutes from random weights tell people from a street by their colours first; the errors
-    that the subsets measure (size, occlusion, crowds) stay.
-    """
-    grey = cv2.cvtColor(canvas.image, cv2.COLOR_BGR2GRAY)[..., None].astype(np.int16)
-    muted = grey + (canvas.image.astype(np.int16) - grey) * STREET_COLOUR // 16
-    np.copyto(canvas.image, muted.astype(np.uint8), where=(canvas.ids == 0)[..., None])
 
 
 def perform(canvas: Canvas, stage: Stage) -> None:

@@ -14,7 +14,7 @@ from alfnet.errors import AlfnetError
 from alfnet.network.alfnet import ALFNet, count_parameters, load_backbone_weights
 from alfnet.network.settings import network_settings
 from alfnet.network.weight_files import weights_kind
-from alfnet.params import IouThresholds, Params
+from alfnet.params import IouThresholds, Params, TrainSettings
 from alfnet.progress import progress_report
 from alfnet.training.checkpoints import Checkpoints, fingerprint
 from alfnet.training.samples import TrainingSamples
@@ -50,12 +50,13 @@ def train_variant(
         save(model, out)
         return
 
-    fabric = make_fabric(params.train)
+    training = params.training(name)
+    fabric = make_fabric(training)
     images = load_cache(cache, "train")
     samples = TrainingSamples(
         images,
         Path(params.data.folder) / "leftImg8bit",
-        params.train.augment,
+        training.augment,
         seed=params.seed,
         cache_bytes=DECODED_BYTES,
     )
@@ -63,14 +64,14 @@ def train_variant(
     thresholds = params.thresholds(name)
     run = {
         "network": settings.model_dump(mode="json"),
-        "train": params.train.model_dump(mode="json", exclude={"workers", "checkpoint_every"}),
+        "train": training.model_dump(mode="json", exclude={"workers", "checkpoint_every"}),
         "thresholds": [pair.model_dump(mode="json") for pair in thresholds],
         "seed": params.seed,
         "runtime": params.runtime,
     }
     checkpoints = Checkpoints(scratch, name, fingerprint(run, [first, cache], image_paths(samples)))
     on_log = make_logger() if fabric.is_global_zero else _log_nothing
-    tested = _train_with_progress(name, model, samples, params, thresholds, fabric, checkpoints, on_log)
+    tested = _train_with_progress(name, model, samples, training, thresholds, fabric, checkpoints, on_log)
     if fabric.is_global_zero:
         save(tested, out)
         checkpoints.remove()
@@ -94,13 +95,13 @@ def _train_with_progress(
     name: str,
     model: ALFNet,
     samples: TrainingSamples,
-    params: Params,
+    settings: TrainSettings,
     thresholds: Sequence[IouThresholds],
     fabric: Fabric,
     checkpoints: Checkpoints,
     on_log: OnLog,
 ) -> ALFNet:
-    with progress_report(f"train {name}", params.train.updates) as report:
+    with progress_report(f"train {name}", settings.updates) as report:
         detail = ""
 
         def log(update: int, losses: Losses) -> None:
@@ -115,7 +116,7 @@ def _train_with_progress(
         return train(
             model,
             samples,
-            params.train,
+            settings,
             thresholds,
             fabric=fabric,
             checkpoints=checkpoints,

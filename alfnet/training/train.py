@@ -110,7 +110,13 @@ class BatchLosses:
         fabric: Fabric,
     ) -> None:
         """`wrapped` is Fabric's wrapper of `model`; `thresholds` has one pair per step."""
-        self.wrapped, self.model, self.settings, self.thresholds, self.fabric = wrapped, model, settings, thresholds, fabric
+        self.wrapped, self.model, self.settings, self.thresholds, self.fabric = (
+            wrapped,
+            model,
+            settings,
+            thresholds,
+            fabric,
+        )
         self.height, self.width = settings.augment.height, settings.augment.width
         self.anchors = anchors(self.height, self.width, model.settings.anchors).to(fabric.device)
 
@@ -150,7 +156,9 @@ class BatchLosses:
         reduced = self.fabric.all_reduce(sums, reduce_op="sum") if self.fabric.world_size > 1 else sums
         return {name: float(value) for name, value in reduced.items()}
 
-    def _targets(self, predictions: Sequence[tuple[Tensor, Tensor]], batch: Batch, steps: Sequence[int]) -> dict[int, Targets]:
+    def _targets(
+        self, predictions: Sequence[tuple[Tensor, Tensor]], batch: Batch, steps: Sequence[int]
+    ) -> dict[int, Targets]:
         """Targets of `steps`: every step starts from the boxes of the one before it, the first from the anchors."""
         boxes = self.anchors
         targets: dict[int, Targets] = {}
@@ -170,7 +178,9 @@ class BatchLosses:
         return targets
 
     @torch.no_grad()
-    def _count_positives(self, batch: Sequence[Batch], steps: Sequence[int]) -> tuple[list[dict[int, Targets]], dict[int, Tensor]]:
+    def _count_positives(
+        self, batch: Sequence[Batch], steps: Sequence[int]
+    ) -> tuple[list[dict[int, Targets]], dict[int, Tensor]]:
         """Targets of every micro-batch, and the positives of the whole batch per step."""
         kept = [buffer.clone() for buffer in self.model.buffers()]
         targets = [self._targets(self.wrapped(normalise(micro.images)), micro, steps) for micro in batch]

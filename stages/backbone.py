@@ -1,0 +1,21 @@
+"""Stage `backbone@NAME`: the first weights of a backbone, downloaded and converted, or random."""
+
+import sys
+from pathlib import Path
+
+from parameters import checked_params
+
+from alfnet.errors import exit_with_message
+
+
+@exit_with_message
+def main(name: str) -> None:
+    """Make the weights of backbone `name`."""
+    params = checked_params()
+    from alfnet.network.backbone_weights import make_backbone
+
+    make_backbone(params.backbones[name], name, params.seed, Path("weights/backbones") / f"{name}.safetensors")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

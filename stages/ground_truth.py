@@ -1,0 +1,22 @@
+"""Stage `ground_truth`: what detections on the validation images are compared with."""
+
+from pathlib import Path
+
+from parameters import checked_params
+
+from alfnet.errors import exit_with_message
+
+
+@exit_with_message
+def main() -> None:
+    """Write the evaluation ground truth."""
+    data = checked_params().data
+    from alfnet.annotations.ground_truth import write_ground_truth
+
+    write_ground_truth(
+        Path(data.annotations) / "anno_val.mat", Path("cache/ground_truth.json"), width=data.width, height=data.height
+    )
+
+
+if __name__ == "__main__":
+    main()
