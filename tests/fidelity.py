@@ -5,6 +5,7 @@ Needs the real data of ../shared (or $ALFNET_SHARED); the files in tests/golden 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -59,7 +60,9 @@ def rows() -> Iterator[Row]:
     scenes = dict(np.load(GOLDEN / "alf_targets.npz"))
     yield from boxes(scenes)
     yield from network()
+    yield augmentation()
     yield losses()
+    yield from training()
     yield from detections(scenes)
     yield from miss_rates()
 
@@ -184,6 +187,29 @@ def network() -> Iterator[Row]:
         )
 
 
+def augmentation() -> Row:
+    """One painted pedestrian on black: the paint's bounding box after the augmentation against the box that is returned."""
+    from alfnet.training.augment import augment
+    from tests.test_training_augment import NONE, SETTINGS, boxes_apart, rng
+
+    largest, compared = 0.0, 0
+    for seed in range(40):
+        box = boxes_apart(seed, 512, 1024, 4)[1:2]
+        x1, y1, x2, y2 = box[0].astype(int)
+        image = np.zeros((512, 1024, 3), np.uint8)
+        image[y1:y2, x1:x2] = 200
+        sample = augment(image, box, NONE, SETTINGS, rng(seed))
+        if not len(sample.pedestrians):
+            continue
+        paint = sample.image[..., 0] > sample.image.max() / 2
+        rows, columns = np.flatnonzero(paint.any(1)), np.flatnonzero(paint.any(0))
+        found = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
+        largest, compared = max(largest, float(np.abs(found - sample.pedestrians[0]).max())), compared + 1
+    return Row(
+        f"augmentation, boxes of {compared} samples", "the painted pixels in the augmented image", f"{largest:.2f} px"
+    )
+
+
 def losses() -> Row:
     from tests.test_training_losses import random_case, slow_loss
 
@@ -196,6 +222,55 @@ def losses() -> Row:
     return Row(
         "focal and smooth L1 loss, single precision, 8 cases", "a loop in double precision", f"{largest:.1e} (relative)"
     )
+
+
+def training() -> Iterator[Row]:
+    from tests import test_training_train as cases
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        pictures = (cases.noisy_pictures(folder), folder)
+        settings = cases.settings(batch=4, images_per_device=4)
+        source = cases.samples(pictures, settings)
+        parts = {
+            size: list(cases.loader(source, first_update=0, updates=1, batch=4, images_per_device=size, workers=0))
+            for size in (4, 1)
+        }
+        for precision, words in (("64-true", "double"), ("32-true", "single")):
+            gradients = []
+            for part in parts.values():
+                model = cases.network(batch_norm="fixed").train()
+                gradients.append(cases.gradients(model, part, settings, [1, 2], precision)[1])
+            largest = max(
+                float((whole - gradients[1][name]).abs().max() / whole.abs().max())
+                for name, whole in gradients[0].items()
+            )
+            yield Row(
+                f"gradients accumulated over 4 x 1 images, {words} precision, fixed batch norm",
+                "one batch of 4",
+                f"{largest:.1e} (relative to a tensor's largest)",
+            )
+        for changes in ({}, {"steps": "alternating"}, {"weight_average": 0.9}):
+            run_settings = cases.settings(**changes)
+            whole = cases.run(pictures, folder / f"whole{changes}", run_settings)
+            with contextlib.suppress(KeyboardInterrupt):
+                cases.run(pictures, folder / f"broken{changes}", run_settings, stop_after=5)
+            resumed = cases.run(pictures, folder / f"broken{changes}", run_settings)
+            different = sum(not torch.equal(tensor, resumed[0][name]) for name, tensor in whole[0].items())
+            words = ", ".join(f"{key} {value}" for key, value in changes.items()) or "joint"
+            yield Row(
+                f"training interrupted after update 5 of 6 and resumed ({words})",
+                "the same without interruption",
+                f"{different} tensors differ; log {'equal' if whole[1] == resumed[1] else 'DIFFERS'}",
+            )
+        model, picture = cases.network().eval(), torch.from_numpy(np.zeros((1, 64, 128, 3), np.uint8))
+        model.save(folder / "model.safetensors")
+        with torch.no_grad():
+            pairs = zip(
+                model(normalise(picture)), ALFNet.load(folder / "model.safetensors")(normalise(picture)), strict=True
+            )
+            largest = max(float((a - b).abs().max()) for one, other in pairs for a, b in zip(one, other, strict=True))
+        yield Row("a detector saved and loaded, its outputs", "before saving", f"{largest:g}")
 
 
 def detections(scenes: dict[str, np.ndarray]) -> Iterator[Row]:
