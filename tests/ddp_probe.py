@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from safetensors.torch import save_file
-
 from alfnet.runtime import configure
 
 configure("portable")
+
+from safetensors.torch import save_file  # noqa: E402
 
 from alfnet.training.checkpoints import Checkpoints  # noqa: E402
 from alfnet.training.train import make_fabric, train  # noqa: E402
