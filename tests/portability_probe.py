@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import sys
 import tempfile
 from pathlib import Path
 
-from alfnet.params import check_params
-from alfnet.runtime import configure, configure_libraries
-from tests.tiny import ROOT, raw_params
+from alfnet.params import load_params
+from tests.tiny import ROOT, write_params
 
 
 def main() -> None:
-    """Run the pipeline's parts in a temporary folder, thin and for a few updates."""
-    params = check_params(
-        raw_params(
+    """Run the pipeline's stages in a temporary folder, on small pictures, thin and for a few updates."""
+    sys.path.insert(0, str(ROOT / "stages"))
+    hashes: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        write_params(
+            Path("params.yaml"),
             variants=("resnet50-2s", "mobilenet-2s"),
             synthetic__synthetic__train_images=2,
             synthetic__synthetic__val_images=1,
@@ -28,85 +32,71 @@ def main() -> None:
             head__width=0.125,
             backbones__resnet50__width=0.125,
             backbones__mobilenet__width=0.25,
-        ),
-        "probe",
-    )
-    configure(params.runtime)
-    configure_libraries(params.runtime)
-    hashes: dict[str, str] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        for name, step in (("scenes", render), ("training", train), ("detection", detect), ("evaluation", evaluate)):
-            step(params)
-            collect(Path(), hashes)
-            print(f"  {name} done", file=sys.stderr, flush=True)
-        plot(params)
-        collect(Path(), hashes)
+            detect__score_threshold=0.0,  # few updates find nobody
+        )
+        params = load_params()
+        render()
+        for split in ("train", "val"):
+            stage("cache_annotations", split)
+        stage("ground_truth")
+        collect("scenes and annotations", hashes)
+        for name in params.backbones:
+            stage("backbone", name)
+        for name in params.variants:
+            stage("first_weights", name)
+            stage("train", name)
+            collect(f"training {name}", hashes)
+            stage("detect", name)
+            collect(f"detection {name}", hashes)
+            stage("evaluate", name)
+        golden_rates()
+        collect("evaluation", hashes)
+        stage("report")
+        collect("report", hashes)
     json.dump(hashes, sys.stdout, indent=1)
 
 
-def collect(folder: Path, hashes: dict[str, str]) -> None:
+def stage(name: str, *arguments: str) -> None:
+    """Run a stage file in this process: one that it started would not be emulated."""
+    printed, sys.stdout = sys.stdout, sys.stderr
+    try:
+        importlib.import_module(name).main(*arguments)
+    finally:
+        sys.stdout = printed
+
+
+def collect(title: str, hashes: dict[str, str]) -> None:
     """Add the hash of every file that is new."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_relative_to("timings") and str(path) not in hashes:
+    unseen = [path for path in sorted(Path().rglob("*")) if path.is_file() and str(path) not in hashes]
+    for path in unseen:
+        if path.parts[0] not in ("timings", ".scratch"):
             hashes[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
+    print(f"  {title}: {len(unseen)} files", file=sys.stderr, flush=True)
 
 
-def render(params) -> None:
-    from alfnet.annotations.cache import write_training_cache
-    from alfnet.annotations.ground_truth import write_ground_truth
+def render() -> None:
+    """The stage `dataset`, but in this process alone."""
+    from alfnet.runtime import configure, configure_libraries
+
+    params = load_params()
+    configure(params.runtime)
+    configure_libraries(params.runtime)
     from alfnet.synthetic.run import render_from_settings
 
-    data = params.data
-    render_from_settings(params.synthetic["synthetic"], Path(data.folder), workers=1)
-    for split in ("train", "val"):
-        write_training_cache(
-            Path(data.annotations) / f"anno_{split}.mat", split, Path(f"cache/{split}.json"),
-            width=data.width, height=data.height, minimum_height=data.minimum_pedestrian_height,
-        )  # fmt: skip
-    write_ground_truth(
-        Path(data.annotations) / "anno_val.mat", Path("cache/ground_truth.json"), width=data.width, height=data.height
-    )
+    render_from_settings(params.synthetic["synthetic"], Path(params.data.folder), workers=1)
 
 
-def train(params) -> None:
-    from alfnet.network.backbone_weights import make_backbone
-    from alfnet.training.run import train_variant
-
-    for name, variant in params.variants.items():
-        first = Path(f"weights/{variant.backbone}.safetensors")
-        make_backbone(params.backbones[variant.backbone], variant.backbone, params.seed, first)
-        train_variant(
-            params, name, first=first, cache=Path("cache/train.json"), out=Path(f"models/{name}.safetensors"),
-            scratch=Path("scratch"), make_logger=lambda: lambda update, losses: print(update, losses, file=sys.stderr),
-        )  # fmt: skip
-
-
-def detect(params) -> None:
-    from alfnet.detection.run import detect_split
-
-    settings = params.detect.model_copy(update={"score_threshold": 0.0})
-    for name in params.variants:
-        detect_split(
-            Path(f"models/{name}.safetensors"), Path("cache/val.json"), Path(params.data.folder) / "leftImg8bit", settings,
-            out=Path("detections") / name, timings=Path("timings") / name, title=name,
-        )  # fmt: skip
-
-
-def evaluate(params) -> None:
+def golden_rates() -> None:
+    """Miss rates of detections that find somebody."""
     from alfnet.evaluation.run import evaluate_to_files
 
     golden = ROOT / "tests" / "golden"
     Path("golden/fusion").mkdir(parents=True)
     Path("golden/step1.json").write_bytes((golden / "miss_rate_24_dt.json").read_bytes())
     evaluate_to_files(
-        golden / "miss_rate_24_gt.json", Path("golden"), iou=[0.5, 0.75], results=Path("evaluation"),
-        metrics=Path("metrics.json"), curve=Path("curve.csv"),
+        golden / "miss_rate_24_gt.json", Path("golden"), iou=[0.5, 0.75], results=Path("golden/evaluation"),
+        metrics=Path("golden/metrics.json"), curve=Path("golden/curve.csv"),
     )  # fmt: skip
-
-
-def plot(params) -> None:
-    pass
 
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import json
 import os
+import random
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,13 +34,12 @@ PROJECT = (
 VARIANTS = ("resnet50-1s", "mobilenet-2s")
 
 
-def run(*command: str, cwd: Path, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(*command: str, cwd: Path, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a command with the tests' Python first on the path; output as text."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     result = subprocess.run(
         command,
         cwd=cwd,
-        env=os.environ | {"PATH": path, "PYTHONPATH": str(cwd), "PYTHONDONTWRITEBYTECODE": "1"} | environment,
+        env=environment(cwd) | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -48,6 +47,12 @@ def run(*command: str, cwd: Path, check: bool = True, **environment: str) -> sub
     if check and result.returncode:
         pytest.fail(f"{' '.join(command)} ended with {result.returncode}:\n{result.stdout[-3000:]}")
     return result
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """The environment variables with which commands run the code in `folder`."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return os.environ | {"PATH": path, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def ran(output: str) -> set[str]:
@@ -238,43 +243,49 @@ def test_experiments(clone):
     assert "metrics/added.json:miss_rate_percent.reasonable.iou_0.50" in table
 
 
-def checkpoints(folder: Path) -> Iterator[Path]:
-    return folder.glob("scratch/*/*.ckpt")
+def checkpoints(folder: Path) -> set[Path]:
+    return set(folder.glob("*/*.ckpt"))
 
 
-def test_killed_training_ends_with_the_same_bytes(clone, tmp_path):
+def test_killed_repro_ends_with_the_same_bytes(clone, tmp_path):
+    """`dvc repro` and its stage die by SIGKILL again and again; a last one ends as if nothing had happened."""
     edit(clone / "params.yaml", "updates: 3", "updates: 40")
-    target = "train@mobilenet-2s"
-    run("dvc", "repro", target, cwd=clone)
-    whole = {path: path.read_bytes() for path in outputs(clone)}
-    lock = (clone / "dvc.lock").read_bytes()
-    assert len(whole) > 3
+    target, scratch = "evaluate@mobilenet-2s", tmp_path / "scratch"
+    seed = time.time_ns()
+    print("moments of the kills from seed", seed)
+    moments = random.Random(seed)
+    for _ in range(3):
+        before = checkpoints(scratch)
+        repro = subprocess.Popen(
+            ["dvc", "repro", target],
+            cwd=clone,
+            env=environment(clone) | {"ALFNET_SCRATCH": str(scratch)},
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        while not checkpoints(scratch) - before and repro.poll() is None:
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, 0.25))
+        os.killpg(repro.pid, signal.SIGKILL)
+        assert repro.wait() == -signal.SIGKILL, "killed after its end"
+        assert checkpoints(scratch), "killed before its first checkpoint"
+    assert "going on after update" in run("dvc", "repro", target, cwd=clone, ALFNET_SCRATCH=str(scratch)).stdout
+    assert not checkpoints(scratch), "checkpoints are left behind"
+    interrupted = {path: path.read_bytes() for path in outputs(clone)}
+    assert len(interrupted) > 5
 
-    environment = os.environ | {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "PYTHONPATH": str(clone),
-        "ALFNET_SCRATCH": str(tmp_path / "scratch"),
-    }
-    for path in outputs(clone):
-        path.unlink()
-    command = [sys.executable, "stages/train.py", "mobilenet-2s"]
-    training = subprocess.Popen(command, cwd=clone, env=environment, start_new_session=True)
-    while not list(checkpoints(tmp_path)) and training.poll() is None:
-        time.sleep(0.05)
-    os.killpg(training.pid, signal.SIGKILL)
-    training.wait()
-    assert list(checkpoints(tmp_path)), "killed before its first checkpoint or after its end"
-
-    # Not `repro`, which would take the result from DVC's run cache.
-    run("dvc", "repro", "-f", "-s", target, cwd=clone, ALFNET_SCRATCH=str(tmp_path / "scratch"))
-    assert {path: path.read_bytes() for path in outputs(clone)} == whole
-    assert (clone / "dvc.lock").read_bytes() == lock
-    assert not list(checkpoints(tmp_path)), "the scratch folder is left behind"
+    # Without the run cache, which would hand the interrupted run's results out again.
+    output = run("dvc", "repro", "-f", "--no-run-cache", target, cwd=clone).stdout
+    assert {"train@mobilenet-2s", "detect@mobilenet-2s", target} <= ran(output)
+    assert {path: path.read_bytes() for path in outputs(clone)} == interrupted
 
 
 def outputs(folder: Path) -> list[Path]:
-    curves = [path for path in (folder / "plots/training/mobilenet-2s").rglob("*") if path.is_file()]
-    return [folder / "models/mobilenet-2s/model.safetensors", *curves]
+    """Weights, logs, detections, metrics and the lock of a variant."""
+    folders = [folder / "plots/training/mobilenet-2s", folder / "detections/mobilenet-2s"]
+    files = [path for part in folders for path in part.rglob("*") if path.is_file()]
+    named = ("models/mobilenet-2s/model.safetensors", "metrics/mobilenet-2s.json", "dvc.lock")
+    return [*(folder / name for name in named), *files]
 
 
 def test_variant_from_imported_weights(clone):

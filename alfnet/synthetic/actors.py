@@ -86,7 +86,7 @@ def annotation_rows(actors: list[Actor], ignored: list[tuple[int, int, int, int]
             continue
         actor = members[0]
         full = actor.full_box
-        visible = visible_box(full, actor.body, (x1, y1, x2, y2))
+        visible = visible_box(full, actor.body, (x1, y1, x2, y2), *ids.shape)
         if visible is None or share < LEAST_VISIBLE:
             hidden.append((x1, y1, x2 - x1, y2 - y1))
             continue
@@ -113,16 +113,21 @@ def _seen(ids: np.ndarray, number: int, members: list[Actor]) -> tuple[tuple[int
 
 
 def visible_box(
-    full: tuple[int, int, int, int], body: tuple[int, int, int, int], seen: tuple[int, int, int, int]
+    full: tuple[int, int, int, int],
+    body: tuple[int, int, int, int],
+    seen: tuple[int, int, int, int],
+    height: int,
+    width: int,
 ) -> tuple[int, int, int, int] | None:
-    """The full box x y w h cut where the body is hidden.
+    """The full box x y w h cut where the body is hidden, and at the borders of the picture of height x width px.
 
     `body` and `seen` are x1 y1 x2 y2 of all the person's pixels and of the visible ones.
     A side where nothing is hidden stays where the full box has it, for an arm does not always reach there. None where
     nothing of the full box is left.
     """
     slack = max(1, (body[3] - body[1]) // 40)  # less hidden than that is no occlusion
-    x1, y1, x2, y2 = full[0], full[1], full[0] + full[2], full[1] + full[3]
+    x1, y1 = max(full[0], 0), max(full[1], 0)
+    x2, y2 = min(full[0] + full[2], width), min(full[1] + full[3], height)
     if seen[0] > body[0] + slack:
         x1 = max(x1, seen[0])
     if seen[1] > body[1] + slack:

@@ -13,7 +13,7 @@ from alfnet.synthetic.skeleton import Kind, Pose
 from alfnet.synthetic.staging import Stage, slim
 from alfnet.synthetic.things import Thing
 
-LOWEST, HIGHEST = 20, 400  # pixels
+LOWEST, NEAR, HIGHEST = 20, 120, 400  # pixels
 
 # Heights of people relative to their standing height, for poses that change it.
 _STATURE: dict[Kind, float] = {"sitting": 0.77, "crouching": 0.66, "bending": 0.83, "riding": 0.97}
@@ -29,12 +29,18 @@ def walking_pose(rng: np.random.Generator, heading: float | None = None) -> Pose
     return Pose(kind, heading, stride, float(rng.random()), arms)
 
 
-def draw_height(rng: np.random.Generator) -> int:
-    """The height in pixels of a pedestrian of 50 px and more: few are near."""
+def draw_height(rng: np.random.Generator, near: float = 0.005) -> int:
+    """The height in pixels of a pedestrian of 50 px and more; `near` is the share of those of more than 120 px.
+
+    Most are between 75 and 120 px: the sizes that a short training learns to fit, for which it needs many of a size.
+    """
+    if chance(rng, near):
+        return int(between(rng, NEAR, HIGHEST))
+    if chance(rng, 0.12):
+        return int(between(rng, 50, 75))
     while True:
-        near = chance(rng, 0.04)
-        height = int(between(rng, 130, HIGHEST) if near else 53 * (1 - float(rng.random())) ** -0.28)
-        if height <= HIGHEST:
+        height = int(75 * (1 - float(rng.random())) ** -0.2)
+        if height <= NEAR:
             return height
 
 
@@ -48,17 +54,18 @@ def stature(rng: np.random.Generator) -> tuple[float, bool]:
 def stage_pedestrians(stage: Stage, *, busy: bool) -> None:
     """Place the pedestrians: most in full view, some behind things and each other.
 
-    About ten in a `busy` street; else about five, as many as in a picture of CityPersons.
+    About sixteen in a `busy` street, some of them near; else about five, as many as in a picture of CityPersons.
     """
     rng = stage.rng
-    many = int(rng.integers(8, 14) if busy else rng.integers(3, 7))
+    many = int(rng.integers(14, 22) if busy else rng.integers(3, 7))
     if stage.world.street.kind == "precinct":
         many += int(rng.integers(0, 4 if busy else 2))
     if chance(rng, 0.05):
         many = int(rng.integers(0, 2))
     few = int(rng.integers(1, 4))
     scale = min(1.0, stage.world.height / 512)  # small pictures show smaller people
-    heights = [draw_height(rng) for _ in range(many)] + [int(rng.integers(LOWEST, 50)) for _ in range(few)]
+    heights = [draw_height(rng, 0.04 if busy else 0.005) for _ in range(many)]
+    heights += [int(rng.integers(LOWEST, 32)) for _ in range(few)]
     for height in heights:
         _stage_pedestrian(stage, max(LOWEST, int(scale * height)), hidden=chance(rng, 0.22))
 
@@ -117,7 +124,7 @@ def _hidden_places(stage: Stage, height: int, metres: float) -> Iterator[tuple[f
             depth = thing.depth + between(rng, 0.4, 5)
             column = between(rng, x1 - 0.1 * (x2 - x1), x2 + 0.1 * (x2 - x1))
         size = int(camera.pixels(metres, max(depth, 2)) + 0.5)
-        if size < 0.5 * height or size > 2.0 * height:
+        if size < 0.7 * height or size > 1.4 * height:
             yield None
             continue
         across = camera.across(column, depth)
@@ -130,7 +137,7 @@ def stage_riders(stage: Stage) -> None:
     rng, world = stage.rng, stage.world
     for _ in range(pick(rng, (0, 1, 2), (0.7, 0.22, 0.08))):
         for _ in range(10):
-            depth = between(rng, 6, 42)
+            depth = between(rng, 9, 42)
             across = between(rng, world.street.left_kerb + 0.8, world.street.right_kerb - 0.5)
             column = world.camera.column(across, depth)
             height = int(world.camera.pixels(between(rng, 1.7, 1.9) * _STATURE["riding"], depth))

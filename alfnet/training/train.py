@@ -59,6 +59,7 @@ def train(
     saved = checkpoints.load(fabric)
     if saved is not None:
         state.restore(saved)
+        fabric.print(f"going on after update {state.update} of {settings.updates}")
         for update, logged in state.history:
             on_log(update, logged)
     if state.update:
