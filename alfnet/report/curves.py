@@ -59,8 +59,8 @@ def write_curves_png(path: Path, results: Sequence[VariantResults]) -> None:
     with style():
         figure = Figure(figsize=(11, 5.2), layout="constrained")
         axes: Any = figure.subplots(1, len(IOUS), sharey=True)
-        for axis, iou in zip(axes, IOUS, strict=True):
-            _panel(axis, results, iou)
+        lowest = min(_panel(axis, results, iou) for axis, iou in zip(axes, IOUS, strict=True))
+        axes[0].set_ylim(max(0.01, lowest * 0.8), 1.05)  # of all panels, which share the axis
         axes[0].set_ylabel("miss rate")
         figure.suptitle(
             "Miss rate over false positives per image, Reasonable subset, last test step (lower left is better)"
@@ -68,7 +68,8 @@ def write_curves_png(path: Path, results: Sequence[VariantResults]) -> None:
         write_figure(path, figure)
 
 
-def _panel(axis: Any, results: Sequence[VariantResults], iou: float) -> None:
+def _panel(axis: Any, results: Sequence[VariantResults], iou: float) -> float:
+    """Draw a panel; returns the lowest miss rate in it."""
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.axvspan(AVERAGED_FROM, AVERAGED_TO, color="#F3F3F3", zorder=0)
@@ -88,7 +89,6 @@ def _panel(axis: Any, results: Sequence[VariantResults], iou: float) -> None:
         )
         lowest = min([lowest, *(y for x, y in points if x <= SHOWN[1])])
     axis.set_xlim(*SHOWN)
-    axis.set_ylim(max(0.01, lowest * 0.8), 1.05)
     axis.xaxis.set_major_locator(FixedLocator([0.01, 0.0316, 0.1, 0.316, 1, 3.16, 10]))
     axis.yaxis.set_major_locator(FixedLocator([0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.64, 0.8, 1]))
     for side in (axis.xaxis, axis.yaxis):
@@ -99,4 +99,6 @@ def _panel(axis: Any, results: Sequence[VariantResults], iou: float) -> None:
     axis.set_xlabel("false positives per image (grey: the range that is averaged)")
     axis.set_title(f"IoU {iou:g}")
     with mpl.rc_context({"legend.fontsize": 9}):
-        axis.legend(loc="lower left", title="log-average miss rate")
+        # Curves fall from the upper left to the lower right: the corner above them is free.
+        axis.legend(loc="upper right", title="log-average miss rate")
+    return lowest
