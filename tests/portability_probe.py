@@ -15,9 +15,10 @@ from tests.tiny import ROOT, write_params
 
 
 def main() -> None:
-    """Run the pipeline's stages in a temporary folder, on small pictures, thin and for a few updates."""
+    """Run the pipeline's stages in a temporary folder, on small pictures and for a few updates."""
     sys.path.insert(0, str(ROOT / "stages"))
     hashes: dict[str, str] = {}
+    mini = load_params(ROOT / "profiles" / "mini.yaml")  # its widths: which kernels are used depends on the channels
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         write_params(
@@ -29,9 +30,9 @@ def main() -> None:
             synthetic__synthetic__width=512,
             data__height=256,
             data__width=512,
-            head__width=0.125,
-            backbones__resnet50__width=0.125,
-            backbones__mobilenet__width=0.25,
+            head__width=mini.head.width,
+            backbones__resnet50__width=mini.backbones["resnet50"].width,
+            backbones__mobilenet__width=mini.backbones["mobilenet"].width,
             detect__score_threshold=0.0,  # few updates find nobody
         )
         params = load_params()
