@@ -10,10 +10,10 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).resolve().parent.parent
 
 CHANGES: dict[str, Any] = {
-    "data.height": 128,
-    "data.width": 256,
-    "synthetic.synthetic.height": 128,
-    "synthetic.synthetic.width": 256,
+    "data.height": 256,
+    "data.width": 512,
+    "synthetic.synthetic.height": 256,
+    "synthetic.synthetic.width": 512,
     "synthetic.synthetic.train_images": 8,
     "synthetic.synthetic.val_images": 4,
     "data.minimum_pedestrian_height": 20,
