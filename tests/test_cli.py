@@ -63,7 +63,7 @@ def test_check_and_prune_find_what_removed_variants_left(folder):
 def test_data_commands_from_scenes_to_ground_truth(folder):
     alfnet("data", "synthetic", "--out", "scenes", "--train-images", "2", "--val-images", "1", cwd=folder)
     assert len(list((folder / "scenes/leftImg8bit").rglob("*.png"))) == 3
-    size = ("--height", "128", "--width", "256")
+    size = ("--height", "256", "--width", "512")
     for split in ("train", "val"):
         alfnet(
             "data", "cache", "--annotations", f"scenes/annotations/anno_{split}.mat", "--split", split,
