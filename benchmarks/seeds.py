@@ -4,8 +4,9 @@
     python -m benchmarks.seeds --summary      # the tables of all seeds that are there
 
 Data set and annotation caches are those of the pipeline (`dvc repro cache_annotations ground_truth`); results go to
-.seeds/SEED/metrics/VARIANT.json, and what is there is not computed again. `runtime: native` with one thread per process, so
-that seeds can run side by side: other roundings than the pipeline's, the same otherwise. Seed 1 is the pipeline's own.
+.seeds/SEED/metrics/VARIANT.json, and what is there is not computed again: delete .seeds after a change of code or parameters.
+`runtime: native` with one thread per process, so that seeds can run side by side: other roundings than the pipeline's, the
+same otherwise. The seed of params.yaml is the pipeline's own.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def rates(folder: Path, iou: str) -> Rates:
 
 def summarise(params: Params) -> None:
     """Print the miss rates of every seed, and how many seeds show that later steps help at IoU 0.75."""
-    folders = {1: Path()} | {int(path.name): path for path in sorted(FOLDER.glob("*")) if path.name.isdigit()}
+    folders = {params.seed: Path()} | {int(path.name): path for path in sorted(FOLDER.glob("*")) if path.name.isdigit()}
     seeds = {seed: rates(folder, "iou_0.75") for seed, folder in folders.items()}
     halves = {seed: rates(folder, "iou_0.50") for seed, folder in folders.items()}
     print("Miss rate in percent at IoU 0.5 / 0.75, Reasonable, by seed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import json
@@ -59,11 +60,8 @@ def main() -> None:
 
 def stage(name: str, *arguments: str) -> None:
     """Run a stage file in this process: one that it started would not be emulated."""
-    printed, sys.stdout = sys.stdout, sys.stderr
-    try:
+    with contextlib.redirect_stdout(sys.stderr):
         importlib.import_module(name).main(*arguments)
-    finally:
-        sys.stdout = printed
 
 
 def collect(title: str, hashes: dict[str, str]) -> None:
