@@ -15,6 +15,9 @@ from alfnet.synthetic.things import Thing
 
 LOWEST, NEAR, HIGHEST = 20, 120, 400  # pixels
 
+# Shares of people higher than NEAR: few in validation pictures, more in training pictures, to be learnt from.
+FEW_NEAR, MANY_NEAR = 0.005, 0.04
+
 # Heights of people relative to their standing height, for poses that change it.
 _STATURE: dict[Kind, float] = {"sitting": 0.77, "crouching": 0.66, "bending": 0.83, "riding": 0.97}
 
@@ -29,7 +32,7 @@ def walking_pose(rng: np.random.Generator, heading: float | None = None) -> Pose
     return Pose(kind, heading, stride, float(rng.random()), arms)
 
 
-def draw_height(rng: np.random.Generator, near: float = 0.005) -> int:
+def draw_height(rng: np.random.Generator, near: float) -> int:
     """The height in pixels of a pedestrian of 50 px and more; `near` is the share of those of more than 120 px.
 
     Most are between 75 and 120 px: the sizes that a short training learns to fit, for which it needs many of a size.
@@ -64,7 +67,7 @@ def stage_pedestrians(stage: Stage, *, busy: bool) -> None:
         many = int(rng.integers(0, 2))
     few = int(rng.integers(1, 4))
     scale = min(1.0, stage.world.height / 512)  # small pictures show smaller people
-    heights = [draw_height(rng, 0.04 if busy else 0.005) for _ in range(many)]
+    heights = [draw_height(rng, MANY_NEAR if busy else FEW_NEAR) for _ in range(many)]
     heights += [int(rng.integers(LOWEST, 32)) for _ in range(few)]
     for height in heights:
         _stage_pedestrian(stage, max(LOWEST, int(scale * height)), hidden=chance(rng, 0.22))
@@ -190,7 +193,7 @@ def stage_others(stage: Stage) -> None:
         kind: Kind = pick(rng, ("bending", "crouching", "carrying"), (1, 1, 1.4))
         heading = pick(rng, (90.0, 270.0)) + between(rng, -25, 25) if kind != "carrying" else between(rng, 0, 360)
         for _ in range(8):
-            height = int(draw_height(rng) * _STATURE.get(kind, 1.0))
+            height = int(draw_height(rng, FEW_NEAR) * _STATURE.get(kind, 1.0))
             spot = stage.candidate(max(height, LOWEST), 1.72 * _STATURE.get(kind, 1.0))
             if spot is None:
                 continue
