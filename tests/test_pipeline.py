@@ -332,6 +332,19 @@ def test_readme_shows_the_last_table():
     assert shown.strip() == (ROOT / "plots" / "ablation.md").read_text().strip()
 
 
+def test_other_seeds(clone):
+    shutil.copytree(ROOT / "benchmarks", clone / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
+    first = run(sys.executable, "-m", "benchmarks.seeds", "7", "--variants", "mobilenet-2s", cwd=clone).stdout
+    assert "| variant | test step | seed 1 | seed 7 |" in first
+    assert "mobilenet-2s: last step better than the first at IoU 0.75 with" in first
+    assert "of 2 seeds" in first
+    rates = clone / ".seeds/7/metrics/mobilenet-2s.json"
+    written = rates.stat().st_mtime_ns
+    again = run(sys.executable, "-m", "benchmarks.seeds", "7", "--variants", "mobilenet-2s", cwd=clone).stdout
+    assert again.splitlines()[-4:] == first.splitlines()[-4:]
+    assert rates.stat().st_mtime_ns == written, "what is there is not computed again"
+
+
 # bad input
 
 
@@ -382,16 +395,3 @@ def cut_short(path: Path) -> None:
     content = path.read_bytes()
     path.unlink()
     path.write_bytes(content[: len(content) // 2])
-
-
-def test_other_seeds(clone):
-    shutil.copytree(ROOT / "benchmarks", clone / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
-    first = run(sys.executable, "-m", "benchmarks.seeds", "7", "--variants", "mobilenet-2s", cwd=clone).stdout
-    assert "| variant | test step | seed 1 | seed 7 |" in first
-    assert "mobilenet-2s: last step better than the first at IoU 0.75 with" in first
-    assert "of 2 seeds" in first
-    rates = clone / ".seeds/7/metrics/mobilenet-2s.json"
-    written = rates.stat().st_mtime_ns
-    again = run(sys.executable, "-m", "benchmarks.seeds", "7", "--variants", "mobilenet-2s", cwd=clone).stdout
-    assert again.splitlines()[-4:] == first.splitlines()[-4:]
-    assert rates.stat().st_mtime_ns == written, "what is there is not computed again"
