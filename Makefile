@@ -42,7 +42,7 @@ lock:
 	    $$scratch/bin/python -m pip freeze --all --exclude pip --exclude alfnet; } > requirements.lock
 
 portability: environment
-	@python -m tests.portability
+	@python -m tools.portability
 
 fidelity: environment
-	@python -m tests.fidelity
+	@python -m tools.fidelity

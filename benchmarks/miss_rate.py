@@ -26,9 +26,9 @@ from pycocotools.coco import COCO  # noqa: E402
 from pycocotools.cocoeval import COCOeval  # noqa: E402
 
 from alfnet.evaluation.average_precision import average_precision  # noqa: E402
-from alfnet.evaluation.ground_truth import read_ground_truth  # noqa: E402
 from alfnet.evaluation.miss_rate import evaluate  # noqa: E402
-from alfnet.evaluation.results_file import read_detections  # noqa: E402
+from alfnet.reading.ground_truth import read_ground_truth  # noqa: E402
+from alfnet.reading.results_file import read_detections  # noqa: E402
 
 IMAGES, DETECTIONS, ANNOTATIONS = 500, 53_000, 5_795  # as many annotations as in CityPersons' val_gt.json
 HEIGHT, WIDTH = 1024, 2048

@@ -28,7 +28,7 @@ def run(params: Params, variant: str) -> None:
     """Train, detect and evaluate one variant."""
     from alfnet.detection.run import detect_split
     from alfnet.evaluation.run import evaluate_to_files
-    from alfnet.network.backbone_weights import make_backbone
+    from alfnet.pretrained.backbone_weights import make_backbone
     from alfnet.training.run import train_variant
 
     folder = FOLDER / str(params.seed)

@@ -12,7 +12,7 @@ from alfnet.errors import exit_with_message
 def main(name: str) -> None:
     """Make the weights of backbone `name`."""
     params = checked_params()
-    from alfnet.network.backbone_weights import make_backbone
+    from alfnet.pretrained.backbone_weights import make_backbone
 
     make_backbone(params.backbones[name], name, params.seed, Path("weights/backbones") / f"{name}.safetensors")
 

@@ -14,7 +14,7 @@ def main(name: str) -> None:
     """Render data set `name`."""
     params = checked_params()
     configure_libraries(params.runtime)
-    from alfnet.synthetic.run import render_from_settings
+    from streetscenes.run import render_from_settings
 
     render_from_settings(params.synthetic[name], Path("data") / name)
 

@@ -9,8 +9,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from alfnet.evaluation.average_precision import average_precision
-from alfnet.evaluation.ground_truth import GroundTruth, read_ground_truth
-from alfnet.evaluation.results_file import Detections, read_detections
+from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
+from alfnet.reading.results_file import Detections, read_detections
 
 
 def by_cocoeval(truth_file: Path, detections: list[dict], folder: Path) -> dict[str, float]:

@@ -12,10 +12,10 @@ from rich.console import Console
 from alfnet.errors import AlfnetError
 from alfnet.evaluation.curves import curve_rows, thin
 from alfnet.evaluation.evaluate import evaluate_files, evaluate_variant
-from alfnet.evaluation.ground_truth import read_ground_truth
 from alfnet.evaluation.miss_rate import FPPI_POINTS, SUBSETS, Curve, evaluate
-from alfnet.evaluation.results_file import read_detections
 from alfnet.evaluation.table import print_evaluation
+from alfnet.reading.ground_truth import read_ground_truth
+from alfnet.reading.results_file import read_detections
 
 SUBSET_ORDER = ["reasonable", "small", "medium", "large", "bare", "partial", "heavy", "occluded", "all"]
 

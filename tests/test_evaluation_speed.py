@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from alfnet.evaluation.ground_truth import read_ground_truth
 from alfnet.evaluation.miss_rate import evaluate
-from alfnet.evaluation.results_file import read_detections
+from alfnet.reading.ground_truth import read_ground_truth
+from alfnet.reading.results_file import read_detections
 
 
 @pytest.mark.slow

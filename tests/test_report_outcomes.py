@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alfnet.evaluation.ground_truth import GroundTruth, read_ground_truth
 from alfnet.evaluation.miss_rate import FPPI_POINTS, match
-from alfnet.evaluation.results_file import Detections, read_detections
+from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
+from alfnet.reading.results_file import Detections, read_detections
 from alfnet.report.gallery import choose_images
 from alfnet.report.outcomes import CORRECT, FALSE_POSITIVE, Outcome, outcome
 

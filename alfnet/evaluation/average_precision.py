@@ -8,9 +8,9 @@ import io
 import numpy as np
 from pycocotools.cocoeval import COCOeval
 
-from alfnet.evaluation.ground_truth import PEDESTRIAN, GroundTruth
 from alfnet.evaluation.matching import FALSE_POSITIVE, IGNORED, match_pairs, rank, ranked_pairs
-from alfnet.evaluation.results_file import Detections
+from alfnet.reading.ground_truth import PEDESTRIAN, GroundTruth
+from alfnet.reading.results_file import Detections
 
 DETECTIONS_PER_IMAGE = 100
 """The best of an image that count, COCO's rule."""

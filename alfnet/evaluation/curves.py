@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from alfnet.evaluation.miss_rate import FPPI_POINTS, Curve, MissRates
-from alfnet.evaluation.records import Integers
+from alfnet.reading.records import Integers
 
 POINTS = 200
 """At most so many points a curve are written."""

@@ -11,11 +11,11 @@ from typing import Any
 from alfnet.errors import AlfnetError
 from alfnet.evaluation.average_precision import average_precision
 from alfnet.evaluation.curves import curve_rows, curves_csv
-from alfnet.evaluation.diagnosis import explain_low_recall
-from alfnet.evaluation.ground_truth import GroundTruth, read_ground_truth
 from alfnet.evaluation.miss_rate import MissRates, evaluate
-from alfnet.evaluation.results_file import Detections, read_detections
 from alfnet.files import write_json, write_text
+from alfnet.reading.diagnosis import explain_low_recall
+from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
+from alfnet.reading.results_file import Detections, read_detections
 
 _STEP = re.compile(r"^step([1-9][0-9]*)\.json$")
 

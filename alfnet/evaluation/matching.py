@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from alfnet.evaluation.ground_truth import GroundTruth
 from alfnet.evaluation.pairs import Pairs, overlapping_pairs
-from alfnet.evaluation.records import Booleans, Integers
-from alfnet.evaluation.results_file import Detections
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.records import Booleans, Integers
+from alfnet.reading.results_file import Detections
 
 FALSE_POSITIVE, TRUE_POSITIVE, IGNORED = 0, 1, 2
 """States of a detection."""

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from alfnet.errors import AlfnetError
-from alfnet.evaluation.ground_truth import GroundTruth
 from alfnet.evaluation.matching import IGNORED, TRUE_POSITIVE, match_pairs, rank, ranked_pairs
-from alfnet.evaluation.records import Booleans, Floats
-from alfnet.evaluation.results_file import Detections
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.records import Booleans, Floats
+from alfnet.reading.results_file import Detections
 
 FPPI_POINTS = np.array([0.0100, 0.0178, 0.0316, 0.0562, 0.1000, 0.1778, 0.3162, 0.5623, 1.0000])
 """False positives per image at which the miss rate is read: 10^(-2..0) in quarter steps, rounded as in the protocol."""

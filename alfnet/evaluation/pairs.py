@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alfnet.evaluation.records import Floats, Integers
+from alfnet.reading.records import Floats, Integers
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from alfnet.evaluation.ground_truth import GroundTruth
 from alfnet.images import read_image
 from alfnet.params import Params
+from alfnet.reading.ground_truth import GroundTruth
 from alfnet.report.outcomes import FALSE_POSITIVE, Outcome
 
 Outcomes = Mapping[str, Mapping[int, Mapping[float, Outcome]]]

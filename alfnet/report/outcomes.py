@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from alfnet.errors import AlfnetError
-from alfnet.evaluation.ground_truth import GroundTruth
 from alfnet.evaluation.miss_rate import match
 from alfnet.evaluation.pairs import overlapping_pairs
-from alfnet.evaluation.results_file import Detections, read_detections
 from alfnet.params import Params
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.results_file import Detections, read_detections
 
 FALSE_POSITIVE, CORRECT, NOT_COUNTED = 0, 1, 2
 _STATES = {"false_positive": FALSE_POSITIVE, "true_positive": CORRECT, "ignored": NOT_COUNTED}

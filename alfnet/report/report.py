@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alfnet.errors import AlfnetError
-from alfnet.evaluation.ground_truth import read_ground_truth
 from alfnet.evaluation.miss_rate import SUBSETS, outside
 from alfnet.files import write_text
 from alfnet.params import Params
+from alfnet.reading.ground_truth import read_ground_truth
 from alfnet.report.curves import write_curves_csv, write_curves_png
 from alfnet.report.gallery import choose_images, gallery_data
 from alfnet.report.outcomes import read_outcomes

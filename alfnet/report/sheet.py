@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 
-from alfnet.evaluation.ground_truth import GroundTruth
 from alfnet.images import read_image
+from alfnet.reading.ground_truth import GroundTruth
 from alfnet.report.figures import style, write_figure
 from alfnet.report.gallery import FALSE_POSITIVES_PER_IMAGE, image_path
 from alfnet.report.outcomes import CORRECT, FALSE_POSITIVE, Outcome

@@ -1,0 +1,5 @@
+"""python -m alfnet."""
+
+from alfnet.cli import main
+
+main()

@@ -1,0 +1,5 @@
+"""python -m alfnet.cli."""
+
+from alfnet.cli import main
+
+main()

@@ -1,0 +1,76 @@
+"""Commands around the pipeline: profile, check, prune, table."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alfnet.cli.common import ParamsOption
+from alfnet.errors import AlfnetError
+from alfnet.params import Params, load_params
+
+PROFILES = Path("profiles")
+
+
+def profile(
+    name: Annotated[str | None, typer.Argument(help="A file in profiles/, without .yaml.")] = None,
+    force: Annotated[
+        bool, typer.Option(help="Replace a params.yaml that is no profile's, with changes of yours.")
+    ] = False,
+) -> None:
+    """Replace params.yaml by profiles/NAME.yaml; without a name, list the profiles."""
+    profiles = {path.stem: path for path in sorted(PROFILES.glob("*.yaml"))}
+    if not profiles:
+        raise AlfnetError(f"{PROFILES}/: no profiles here; run this in the project's folder")
+    target = Path("params.yaml")
+    present = target.read_bytes() if target.exists() else None
+    if name is None:
+        for profile_name, path in profiles.items():
+            print(("* " if path.read_bytes() == present else "  ") + profile_name)
+        return
+    if name not in profiles:
+        raise AlfnetError(f"profile {name}: there is none; there are {', '.join(profiles)}")
+    load_params(profiles[name])
+    known = {path.read_bytes() for path in profiles.values()}
+    if present is not None and present not in known and not force:
+        raise AlfnetError(
+            "params.yaml holds changes that no profile has; keep them as profiles/YOURS.yaml, or add --force to lose them"
+        )
+    from alfnet.files import write_bytes
+
+    write_bytes(target, profiles[name].read_bytes())
+    print(f"params.yaml is now profiles/{name}.yaml; next: dvc repro")
+
+
+def check(params_file: ParamsOption = Path("params.yaml")) -> None:
+    """Check the parameter file, and name outputs of variants that it no longer has."""
+    params = load_params(params_file)
+    left = leftovers(params)
+    if left:
+        print(f"outputs of variants that {params_file} does not have: {', '.join(map(str, left))}", file=sys.stderr)
+        print("they change the report's inputs; remove them with: alfnet prune", file=sys.stderr)
+    print(f"{params_file}: profile {params.profile}, {len(params.variants)} variants", file=sys.stderr)
+
+
+def prune(params_file: ParamsOption = Path("params.yaml")) -> None:
+    """Remove outputs of variants that params.yaml no longer has (DVC keeps its copies in the cache)."""
+    for path in leftovers(load_params(params_file)):
+        print(f"removing {path}")
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def leftovers(params: Params) -> list[Path]:
+    """Outputs, in this folder, of variants that the parameters do not have."""
+    places = ("models/*", "detections/*", "evaluation/*", "metrics/*.json", "plots/curves/*.csv", "plots/training/*")
+    return [path for place in places for path in sorted(Path().glob(place)) if path.stem not in params.variants]
+
+
+def table(params_file: ParamsOption = Path("params.yaml")) -> None:
+    """Print the ablation table of the last `dvc repro`, and what it means."""
+    from alfnet.report.report import print_summary
+
+    print_summary(load_params(params_file), root=Path())

@@ -1,0 +1,160 @@
+"""Mistakes that can be seen only in all detections together: layout of the boxes, scores, numbering.
+
+What is certain raises AlfnetError; what merely looks wrong is returned as a warning.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from alfnet.errors import AlfnetError
+from alfnet.evaluation.pairs import overlapping_pairs
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.records import Booleans, Floats, Integers, Place, explain
+
+ENOUGH = 10
+"""Boxes from which on a pattern that all of them show is no chance."""
+
+
+def check_layout(path: Path, ground_truth: GroundTruth, image_ids: Integers, boxes: Floats, place: Place) -> list[str]:
+    """Look for corners (x1, y1, x2, y2) and fractions of the image given as x, y, width, height in pixels.
+
+    image_ids (D,), boxes (D, 4). Raises AlfnetError where `ENOUGH` boxes or more leave no doubt, returns warnings else.
+    """
+    size = _sizes_of(ground_truth, image_ids)
+    if not len(boxes) or not np.isfinite(size).all():
+        return []
+
+    def example(which: Booleans) -> str:
+        index = int(np.flatnonzero(which)[0])
+        return f"{boxes[index].tolist()} in {place(index)}, on {size[index, 0]:g} x {size[index, 1]:g} pixels"
+
+    def found_out(message: str) -> list[str]:
+        if len(boxes) >= ENOUGH:
+            raise AlfnetError(message)
+        return [message]
+
+    small = _all((np.abs(boxes) <= 1.5) & (np.tile(size, 2) > 32))
+    if small.all():
+        found = f"all {len(boxes)} boxes lie between 0 and 1: fractions of the image instead of pixels"
+        remedy = "multiply x and width by the image's width, y and height by its height"
+        return found_out(explain(path, found, example(small), remedy))
+
+    first, second = boxes[:, :2], boxes[:, 2:]
+    leaving = ~_all((first >= -0.02 * size) & (first + second <= 1.02 * size))
+    # As corners these would be boxes inside the image; a true width exceeds x only near the left border, and so on.
+    as_corners = _all((second > first) & (second <= 1.1 * size) & (first >= -0.1 * size))
+    if as_corners.mean() >= 0.95:
+        odd = leaving | _nested(image_ids, boxes)
+        if odd.mean() >= 0.25:
+            found = (
+                f"the boxes look like corners x1, y1, x2, y2 (xyxy) instead of x, y, width, height (xywh): in "
+                f"{as_corners.sum()} of {len(boxes)} the third and fourth number exceed the first and second, and "
+                f"{odd.sum()} would leave the image or contain one another"
+            )
+            return found_out(explain(path, found, example(odd), "write x1, y1, x2 - x1, y2 - y1"))
+    far = ~_all((first >= -0.1 * size) & (first + second <= 1.1 * size))
+    if far.mean() > 0.2:
+        found = f"{far.sum()} of {len(boxes)} boxes reach far out of their image"
+        remedy = "are they corners (xyxy), or of a resized image? Write x, y, width, height in the full image"
+        return [explain(path, found, example(far), remedy)]
+    return []
+
+
+def doubtful_values(
+    path: Path, ground_truth: GroundTruth, image_ids: Integers, boxes: Floats, scores: Floats, place: Place
+) -> list[str]:
+    """Return warnings on scores (D,), sizes of boxes (D, 4), and images with too many detections or none."""
+    warnings = []
+    total = len(scores)
+    outside = np.flatnonzero((scores < 0) | (scores > 1))
+    if len(outside):
+        found = f"{len(outside)} of {total} scores lie outside [0, 1], between {scores.min():g} and {scores.max():g}"
+        if scores.min() < 0:
+            remedy = "they look like logits: 1 / (1 + exp(-x)) makes scores of them"
+        elif scores.max() > 1.5:
+            remedy = "they look like percentages, to be divided by 100, or like logits before the sigmoid"
+        else:
+            remedy = "scores are probabilities: look at how they were computed"
+        remedy += "; only their order counts here, so the miss rate holds if a higher score is a surer detection"
+        warnings.append(explain(path, found, f"{scores[outside[0]]:g} in {place(outside[0])}", remedy))
+    elif total >= ENOUGH and scores.min() == scores.max():
+        found = f"all {total} scores are equal, so that the order of the images decides on the miss rate"
+        warnings.append(explain(path, found, f"{scores[0]:g} in {place(0)}", "write the detector's scores"))
+    empty = np.flatnonzero((boxes[:, 2:] == 0).any(1))
+    if len(empty):
+        found = f"{len(empty)} of {total} boxes have no area and can only be false positives"
+        remedy = "width is x2 - x1, height is y2 - y1"
+        warnings.append(explain(path, found, f"{boxes[empty[0]].tolist()} in {place(empty[0])}", remedy))
+    ids, counts = np.unique(image_ids, return_counts=True)
+    if (counts > 1000).any():
+        found = f"{(counts > 1000).sum()} images have more than 1000 detections; only the 1000 best count"
+        remedy = "a higher score threshold in the detector makes the file smaller"
+        warnings.append(explain(path, found, f"{counts.max()} on image {ids[counts.argmax()]}", remedy))
+    peopled = np.unique(ground_truth.annotation_image_ids[~ground_truth.ignored])
+    without = np.setdiff1d(peopled, ids)
+    if total and len(without) > len(peopled) / 2:
+        found = f"{len(without)} of {len(peopled)} images with pedestrians have no detection: all missed"
+        remedy = "is the file whole, and does it belong to this ground truth?"
+        warnings.append(explain(path, found, f"image {without[0]}", remedy))
+    return warnings
+
+
+def explain_low_recall(path: Path, ground_truth: GroundTruth, image_ids: Integers, boxes: Floats) -> list[str]:
+    """Return a warning where another reading of the detections finds far more pedestrians than the given one.
+
+    Meant for results in which most pedestrians are missed. Tries image numbers off by one, corners, centres, exchanged
+    axes and boxes of a resized image, and compares how many pedestrians of 50 px and more some box meets (IoU >= 0.5).
+    """
+    pedestrian = ~ground_truth.ignored & (ground_truth.heights >= 50)
+    corners = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+    centres = np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, 2:]], axis=1)
+    readings: list[tuple[str, Integers, Floats]] = [
+        ("the image numbers were one higher (0-based?): add 1 to each", image_ids + 1, boxes),
+        ("the image numbers were one lower: subtract 1 from each", image_ids - 1, boxes),
+        ("the boxes were corners x1, y1, x2, y2 (xyxy): write x1, y1, x2 - x1, y2 - y1", image_ids, corners),
+        ("x and y were the boxes' centres: subtract half the width and height", image_ids, centres),
+        ("the axes were exchanged: write x, y, width, height", image_ids, boxes[:, [1, 0, 3, 2]]),
+        ("the images were half as large: multiply the boxes by 2", image_ids, boxes * 2),
+        ("the images were twice as large: divide the boxes by 2", image_ids, boxes / 2),
+    ]
+    size = np.tile(_sizes_of(ground_truth, image_ids), 2)
+    for side in (512, 640, 800, 1024, 1280):  # detectors that squeeze every image into a square
+        wording = f"the images were {side} x {side}: scale the boxes to the full image"
+        readings.append((wording, image_ids, boxes * (size / side)))
+
+    def met(ids: Integers, given: Floats) -> int:
+        pairs = overlapping_pairs(ids, given, ground_truth.annotation_image_ids, ground_truth.boxes, 0.5)
+        return len(np.unique(pairs.ground_truth[(pairs.iou >= 0.5) & pedestrian[pairs.ground_truth]]))
+
+    as_given = met(image_ids, boxes)
+    counts = [met(ids, given) for _, ids, given in readings]
+    best = int(np.argmax(counts))
+    if counts[best] < max(3 * as_given, 0.2 * pedestrian.sum(), ENOUGH):
+        return []
+    met_only = f"the boxes meet only {as_given} of {pedestrian.sum()} pedestrians"
+    return [f"{path}: {met_only}, but would meet {counts[best]} if {readings[best][0]}"]
+
+
+def _all(holds: Booleans) -> Booleans:
+    """Which rows (D,) hold in all their columns (D, n)."""
+    return np.logical_and.reduce(holds, axis=1)
+
+
+def _sizes_of(ground_truth: GroundTruth, image_ids: Integers) -> Floats:
+    """Width and height (D, 2) of the image of each detection."""
+    order = np.argsort(ground_truth.image_ids)
+    return ground_truth.image_sizes[order[np.searchsorted(ground_truth.image_ids, image_ids, sorter=order)]][:, ::-1]
+
+
+def _nested(image_ids: Integers, boxes: Floats) -> Booleans:
+    """Which boxes (D, 4) contain, or lie inside, another box of their image; only the first 2000 are looked at."""
+    image_ids, some = image_ids[:2000], boxes[:2000]
+    pairs = overlapping_pairs(image_ids, some, image_ids, some, 1 - 1e-9)
+    inside = pairs.detection != pairs.ground_truth
+    nested = np.zeros(len(boxes), dtype=np.bool_)
+    nested[pairs.detection[inside]] = True
+    nested[pairs.ground_truth[inside]] = True
+    return nested

@@ -1,0 +1,161 @@
+"""The evaluation ground truth: COCO layout with height, vis_ratio and ignore."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from alfnet.errors import AlfnetError
+from alfnet.reading.records import (
+    Booleans,
+    Floats,
+    Integers,
+    box_column,
+    check_numbers,
+    check_records,
+    check_sizes,
+    explain,
+    number_column,
+    parse_json,
+    read_content,
+)
+
+PEDESTRIAN = 1
+"""The category that is evaluated; CityPersons' ground truth has every annotation in it and tells by `ignore`."""
+
+_REMEDY = (
+    "expected COCO layout with height, vis_ratio and ignore per annotation, as in CityPersons' val_gt.json or the "
+    "pipeline's cache/ground_truth.json (the training caches train.json and val.json do not serve)"
+)
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """A ground truth in columns: I images and G annotations, both in file order."""
+
+    image_ids: Integers
+    """(I,)"""
+    file_names: tuple[str, ...]
+    """I names, "" where the file has none."""
+    image_sizes: Floats
+    """(I, 2) height and width in pixels, NaN where the file does not say."""
+    annotation_image_ids: Integers
+    """(G,)"""
+    boxes: Floats
+    """(G, 4) x, y, width, height in pixels of the full image; they may leave it."""
+    heights: Floats
+    """(G,) pixels, the file's `height`."""
+    visible_ratios: Floats
+    """(G,) visible area / full area."""
+    ignored: Booleans
+    """(G,) the file's `ignore`: ignore regions, riders, sitting persons, groups."""
+    warnings: tuple[str, ...] = ()
+
+    def ids_by_name(self) -> dict[str, int]:
+        """Image ids by file name, by its last part and by that without suffix, where that is unique."""
+        ids: dict[str, set[int]] = {}
+        for name, image_id in zip(self.file_names, self.image_ids.tolist(), strict=True):
+            for form in {name, PurePosixPath(name).name, PurePosixPath(name).stem} - {""}:
+                ids.setdefault(form, set()).add(image_id)
+        return {name: next(iter(found)) for name, found in ids.items() if len(found) == 1}
+
+    def describe_ids(self) -> str:
+        """Say in a message which ids there are."""
+        return f"{len(self.image_ids)} images with ids {self.image_ids.min()} to {self.image_ids.max()}"
+
+
+def read_ground_truth(path: Path) -> GroundTruth:
+    """Read a ground truth, gzip-compressed or not.
+
+    Raises AlfnetError for a missing, broken or differently built file, double ids, annotations of unknown images and
+    values that cannot be. Annotations of other categories than 1 are left out, as by the public script, with a warning.
+    """
+    path = Path(path)
+    text, warnings = read_content(path)
+    images, annotations = _lists(path, text)
+    check_records(path, images, "image", ["id"], _REMEDY)
+    image_ids = _ids(path, images, "image", "id")
+    unique, counts = np.unique(image_ids, return_counts=True)
+    if (double := counts > 1).any():
+        found = f"{double.sum()} of {len(unique)} image ids stand more than once"
+        raise AlfnetError(explain(path, found, str(unique[double][0]), "give every image an id of its own"))
+
+    keys = ["image_id", "category_id", "bbox", "height", "vis_ratio", "ignore"]
+    check_records(path, annotations, "annotation", keys, _REMEDY)
+    categories = number_column(path, annotations, "annotation", "category_id")
+    if (others := categories != PEDESTRIAN).any():
+        found = f"{others.sum()} of {len(annotations)} annotations have another category than {PEDESTRIAN}"
+        remedy = f"they are left out (an ignore region is category {PEDESTRIAN} with ignore 1)"
+        warnings.append(explain(path, found, f"{categories[others][0]:g}", remedy))
+        annotations = [annotation for annotation, other in zip(annotations, others, strict=True) if not other]
+
+    annotation_image_ids = _ids(path, annotations, "annotation", "image_id")
+    boxes = box_column(path, annotations, "annotation")
+    heights = number_column(path, annotations, "annotation", "height")
+    visible_ratios = number_column(path, annotations, "annotation", "vis_ratio")
+    ignored = number_column(path, annotations, "annotation", "ignore", flag=True)
+
+    def place(index: int) -> str:
+        return f"annotation {index + 1}"
+
+    def require(right: Booleans, values: Floats | Integers, found: str, remedy: str) -> None:
+        if not right.all():
+            wrong = np.flatnonzero(~right)
+            found = f"{len(wrong)} of {len(annotations)} annotations have {found}"
+            raise AlfnetError(explain(path, found, f"{values[wrong[0]]} in {place(wrong[0])}", remedy))
+
+    for name, values in (("bbox", boxes), ("height", heights), ("vis_ratio", visible_ratios), ("ignore", ignored)):
+        check_numbers(path, values, name, place)
+    check_sizes(path, boxes, place)
+    known = np.isin(annotation_image_ids, image_ids)
+    require(known, annotation_image_ids, "an image_id that is no image's id", "take both lists from the same data set")
+    fraction = (visible_ratios >= 0) & (visible_ratios <= 1)
+    require(fraction, visible_ratios, "a vis_ratio outside [0, 1]", "write visible area / full area")
+    require((ignored == 0) | (ignored == 1), ignored, "an ignore that is neither 0 nor 1", "write 1 to ignore, else 0")
+    return GroundTruth(
+        image_ids=image_ids,
+        file_names=tuple(str(image.get("file_name", image.get("im_name", ""))) for image in images),
+        image_sizes=np.array([[_size(image.get(key)) for key in ("height", "width")] for image in images]),
+        annotation_image_ids=annotation_image_ids,
+        boxes=boxes,
+        heights=heights,
+        visible_ratios=visible_ratios,
+        ignored=ignored == 1,
+        warnings=tuple(warnings),
+    )
+
+
+def _lists(path: Path, text: str) -> tuple[list[Any], list[Any]]:
+    """Return the file's lists of images and annotations."""
+    start = text.lstrip()[:30]
+    if start and start[0] not in "[{":
+        raise AlfnetError(f"{path}: no JSON (it starts with {start!r}); were the two files exchanged? {_REMEDY}")
+    content = parse_json(path, text)
+    if isinstance(content, list):
+        detections = bool(content) and isinstance(content[0], dict) and "score" in content[0]
+        hint = "these look like detections: were the two files exchanged? " if detections else ""
+        raise AlfnetError(f"{path}: a list of {len(content)} was found; {hint}{_REMEDY}")
+    for key in ("images", "annotations"):
+        if not isinstance(content.get(key), list):
+            keys = ", ".join(content) or "none"
+            raise AlfnetError(f"{path}: there is no list under {key!r} (the keys are: {keys}); {_REMEDY}")
+    if not content["images"]:
+        raise AlfnetError(f"{path}: there are no images in it; {_REMEDY}")
+    return content["images"], content["annotations"]
+
+
+def _ids(path: Path, records: list[Any], noun: str, key: str) -> Integers:
+    values = number_column(path, records, noun, key)
+    wrong = np.flatnonzero(~((np.abs(values) < 2**53) & (values == np.floor(values))))
+    if len(wrong):
+        found = f"{len(wrong)} of {len(records)} {noun}s have a {key!r} that is no whole number"
+        example = f"{values[wrong[0]]:g} in {noun} {wrong[0] + 1}"
+        raise AlfnetError(explain(path, found, example, "write ids as 1, 2, 3, ..."))
+    return values.astype(np.int64)
+
+
+def _size(value: Any) -> float:
+    return float(value) if type(value) in (int, float) and value > 0 else float("nan")

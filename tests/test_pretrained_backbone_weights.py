@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from alfnet.errors import AlfnetError
+from alfnet.network.alfnet import ALFNet, load_backbone_weights
+from alfnet.network.settings import NetworkSettings
+from alfnet.network.weight_files import read_weights
+from alfnet.params import AnchorSettings, BackboneSettings
+from alfnet.pretrained.backbone_weights import make_backbone
+
+REAL = Path("data/weights/mobilenet_2_5_224_tf_no_top.h5")
+
+
+def backbone_settings(**changes: object) -> BackboneSettings:
+    values = {"init": "random", "width": 0.125, "url": None, "bytes": None, "md5": None}
+    values |= {"batch_norm": "trained", "batch_norm_momentum": 0.1, "freeze": False} | changes
+    return BackboneSettings(**values)
+
+
+def model(backbone: str = "mobilenet", width: float = 0.125) -> ALFNet:
+    anchors = AnchorSettings(widths=[[16], [32], [64], [128]], ratio=0.41)
+    return ALFNet(
+        NetworkSettings(
+            backbone=backbone,
+            steps=1,
+            backbone_width=width,
+            head_width=0.125,
+            batch_norm="trained",
+            batch_norm_momentum=0.1,
+            freeze=False,
+            anchors=anchors,
+        )
+    )
+
+
+@pytest.mark.parametrize("backbone", ["resnet50", "mobilenet"])
+def test_random_backbone_depends_on_the_seed_alone(backbone: str, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a.safetensors", "b.safetensors", "c.safetensors")]
+    for path, seed in zip(paths, (1, 1, 2), strict=True):
+        make_backbone(backbone_settings(), backbone, seed, path)
+    first, again, other = (path.read_bytes() for path in paths)
+    assert first == again
+    assert first != other
+
+
+def test_random_backbone_has_the_same_bytes_on_every_machine(tmp_path: Path) -> None:
+    make_backbone(backbone_settings(), "mobilenet", 1, tmp_path / "a.safetensors")
+    digest = hashlib.sha256((tmp_path / "a.safetensors").read_bytes()).hexdigest()
+    assert digest == "b890e3f1cdb76944cb877a28f0a84ee14b5032a83e95134358f493a59e13e917"
+
+
+def test_backbone_is_loaded_into_a_model(tmp_path: Path) -> None:
+    make_backbone(backbone_settings(), "mobilenet", 1, tmp_path / "a.safetensors")
+    tensors, description = read_weights(tmp_path / "a.safetensors", "backbone")
+    assert description == {"backbone": "mobilenet", "width": 0.125, "init": "random"}
+    filled = model()
+    load_backbone_weights(filled, tmp_path / "a.safetensors")
+    assert filled.backbone.state_dict().keys() == tensors.keys()
+    assert all(torch.equal(tensor, tensors[name]) for name, tensor in filled.backbone.state_dict().items())
+    assert not filled.p3.weight.any()
+
+
+def test_other_backbone_or_width_is_refused(tmp_path: Path) -> None:
+    make_backbone(backbone_settings(), "mobilenet", 1, tmp_path / "a.safetensors")
+    with pytest.raises(
+        AlfnetError, match=r"a mobilenet of width 0\.125, but the model needs a resnet50 of width 0\.125"
+    ):
+        load_backbone_weights(model("resnet50"), tmp_path / "a.safetensors")
+    with pytest.raises(AlfnetError, match=r"needs a mobilenet of width 0\.25"):
+        load_backbone_weights(model(width=0.25), tmp_path / "a.safetensors")
+    model().save(tmp_path / "d.safetensors")
+    with pytest.raises(AlfnetError, match="holds a detector; a backbone was expected"):
+        load_backbone_weights(model(), tmp_path / "d.safetensors")
+
+
+def download_settings(shared: Path, **changes: object) -> BackboneSettings:
+    path = shared / REAL
+    values = {"init": "download", "width": 0.25, "url": path.resolve().as_uri(), "bytes": path.stat().st_size}
+    return backbone_settings(**values | changes)
+
+
+def test_downloaded_backbone_is_converted(shared: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, int | None]] = []
+    make_backbone(
+        download_settings(shared),
+        "mobilenet",
+        1,
+        tmp_path / "a.safetensors",
+        lambda done, total: seen.append((done, total)),
+    )
+    size = (shared / REAL).stat().st_size
+    assert seen[-1] == (size, size)
+    filled = model(width=0.25)
+    load_backbone_weights(filled, tmp_path / "a.safetensors")
+    assert filled.backbone.stem.conv.weight.std() > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "changes", "message"),
+    [
+        ("mobilenet", {"width": 1.0}, r"a mobilenet of width 0\.25, but backbones\.mobilenet\.width is 1;"),
+        ("resnet50", {}, "holds a mobilenet"),
+        ("mobilenet", {"md5": "0" * 32}, "checksum"),
+        ("mobilenet", {"bytes": 5}, "5 was expected"),
+    ],
+)
+def test_wrong_download_leaves_the_earlier_file(
+    shared: Path, tmp_path: Path, backbone: str, changes: dict, message: str
+) -> None:
+    out = tmp_path / "a.safetensors"
+    out.write_text("earlier")
+    settings = download_settings(shared, **changes)
+    with pytest.raises(AlfnetError, match=message) as caught:
+        make_backbone(settings, backbone, 1, out)
+    assert str(caught.value).startswith(settings.url)
+    assert out.read_text() == "earlier"
+
+
+def test_numbers_are_numpys(tmp_path: Path) -> None:
+    """The first weights are PCG64's normal numbers in the order of the layers."""
+    make_backbone(backbone_settings(), "mobilenet", 5, tmp_path / "a.safetensors")
+    tensors, _ = read_weights(tmp_path / "a.safetensors", "backbone")
+    weight = tensors["stem.conv.weight"]
+    numbers = np.random.Generator(np.random.PCG64(5)).standard_normal(weight.shape)
+    np.testing.assert_allclose(weight.numpy(), numbers * (1 / (3 * 9 * 3)) ** 0.5, rtol=1e-6)

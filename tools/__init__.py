@@ -1,0 +1,1 @@
+"""Programs for maintainers: comparisons with the published method, of bytes between processors."""
