@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -27,12 +31,27 @@ def exit_with_message(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except AlfnetError as error:
             print(f"error: {error}", file=sys.stderr)
+        except BrokenPipeError:  # `alfnet ... | head`: who reads has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)
         except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+            print(f"error: {_trouble(error)}", file=sys.stderr)
         except KeyboardInterrupt:
             print("interrupted; run the same command again to go on", file=sys.stderr)
             sys.exit(130)
         sys.exit(2)
 
     return wrapped
+
+
+def _trouble(error: OSError) -> str:
+    """The path, what is wrong with it, and for a full disk without a path the disks that are full."""
+    where = f"{error.filename}: " if error.filename else ""
+    what = error.strerror or str(error)
+    if error.errno == errno.ENOSPC and not where:
+        places = (os.getcwd(), tempfile.gettempdir(), "/dev/shm")
+        full = [place for place in places if os.path.isdir(place) and shutil.disk_usage(place).free < 2**24]
+        where = f"{', '.join(full)}: " if full else ""
+    if error.errno == errno.ENOSPC:
+        what += "; free some there, or work on another disk"
+    return where + what

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import functools
+import glob
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
+import stat
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,30 +21,153 @@ from typing import Any
 
 from alfnet.errors import AlfnetError
 
+_temporaries: Path | None = None
+
+
+def keep_temporaries_in(folder: str | os.PathLike[str]) -> None:
+    """Make unfinished outputs of this process in `folder` instead of beside their place; remove what dead processes left.
+
+    For a pipeline, whose steps read whole folders: an unfinished output beside a finished one would be taken for a part
+    of it. Where `folder` lies on another disk than an output, that output's temporary stays beside it, since only a
+    rename within a disk is atomic.
+    """
+    global _temporaries
+    _temporaries = Path(folder).absolute()
+    _temporaries.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(_temporaries, "*")
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path (a file or a folder may be made there) that replaces `path` if the block succeeds.
 
     If the block fails, the temporary file or folder is removed and whatever stood at `path` is left as it was.
-    The temporary path lies beside `path` and keeps its suffix. Parent folders are made. A folder is replaced by a folder
-    only: AlfnetError where a file would take its place.
+    The temporary path keeps the suffix. Parent folders are made. A folder is replaced by a folder only. A link is
+    written through: what it points to is replaced. A pipe or a device (`/dev/stdout`, `/dev/null`) gets the content when
+    the block has succeeded, and stays what it is.
+
+    Raises AlfnetError where a file would take a folder's place, for a path without a name (`.`, `/`), and for a full
+    disk (naming the path and the disk).
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
-    try:
-        yield temporary
-        if path.is_dir():
-            if not temporary.is_dir():
+    named = os.fspath(path)
+    if _is_stream(named):
+        with tempfile.TemporaryDirectory() as folder:
+            temporary = Path(folder) / (Path(named).name or "output")
+            yield temporary
+            if temporary.is_dir():
+                raise AlfnetError(f"{named}: is a pipe or device; a folder cannot be written there")
+            with open(named, "wb") as stream, open(temporary, "rb") as content:
+                shutil.copyfileobj(content, stream)
+        return
+    if not named or Path(named).name in ("", ".."):
+        raise AlfnetError(f"{named or repr(named)}: is a folder; name a file or a new folder to write")
+    path = Path(os.path.realpath(named))
+    with _full_disk_named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path.parent, path.stem)
+        temporary = _temporary_for(path)
+        try:
+            yield temporary
+            if path.is_dir() and not temporary.is_dir():
                 raise AlfnetError(f"{path}: is a folder; name a file to write")
-            shutil.rmtree(path)
+            _swap_in(temporary, path)
+        finally:
+            _remove(temporary)
+
+
+def _swap_in(temporary: Path, path: Path) -> None:
+    """Put `temporary` in the place of `path`; a folder there goes aside first, so that it is never half deleted."""
+    if not path.is_dir():
         os.replace(temporary, path)
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        return
+    aside = _temporary_for(path)
+    os.rename(path, aside)
+    try:
+        os.rename(temporary, path)
+    except OSError:
+        os.rename(aside, path)
+        raise
+    _remove(aside)
+
+
+def _is_stream(path: str) -> bool:
+    """Whether `path` is no regular file, no folder and no new name: its content goes into it instead of replacing it."""
+    if path.startswith(("/dev/", "/proc/")) and os.path.exists(path):
+        return not os.path.isdir(path)
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _temporary_for(path: Path) -> Path:
+    # The process stands in the name, so that a later one can tell whether its owner still lives.
+    name = f".{path.stem}.tmp-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}{path.suffix}"
+    elsewhere = _temporaries
+    if elsewhere is not None and elsewhere.is_dir() and os.stat(elsewhere).st_dev == os.stat(path.parent).st_dev:
+        return elsewhere / name
+    return path.with_name(name)
+
+
+@functools.cache
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+
+
+_TEMPORARY = re.compile(r"\.tmp-(?P<host>[0-9a-f]{6})-(?P<process>[0-9]+)-[0-9a-f]{8}(\.|$)")
+
+
+def _remove_leftovers(folder: Path, stem: str) -> None:
+    """Remove temporaries in `folder` whose process has died: of outputs called `stem`, or of all where that is '*'."""
+    pattern = ".*.tmp-*" if stem == "*" else f".{glob.escape(stem)}.tmp-*"
+    for left in folder.glob(pattern):
+        owner = _TEMPORARY.search(left.name)
+        if owner and owner["host"] == _host() and not _alive(int(owner["process"])):
+            _remove(left)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _full_disk_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if (message := full_disk(error, path)) is None:
+            raise
+        raise AlfnetError(message) from None
+
+
+def full_disk(error: OSError, path: str | os.PathLike[str]) -> str | None:
+    """Return a message that names `path` and the full disk below it, or None where `error` is about something else."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return None
+    if error.errno == errno.EFBIG:
+        return (
+            f"{path}: larger than a file may be here (ulimit -f, or the disk's own limit); raise it or write elsewhere"
+        )
+    disk = Path(path).absolute()
+    while not disk.exists() or not os.path.ismount(disk):
+        disk = disk.parent
+    free = shutil.disk_usage(disk).free
+    why = "the quota is used up" if error.errno == errno.EDQUOT else f"{free / 2**20:.0f} MiB are free"
+    return f"{path}: no space left on the disk at {disk} ({why}); free some there, or write to another disk"
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -47,17 +50,37 @@ def test_profile_switches_and_keeps_changes(folder):
     assert "there are citypersons, mini" in alfnet("profile", "maxi", cwd=folder, code=2)
 
 
-def test_check_and_prune_find_what_removed_variants_left(folder):
+def test_check_and_prune_find_what_removed_variants_left_and_nothing_else(folder):
     assert "profile mini, 5 variants" in alfnet("check", cwd=folder)
     for name in ("resnet50-1s", "gone"):
-        (folder / "models" / name).mkdir(parents=True)
+        network().save(folder / "models" / name / "model.safetensors")
     (folder / "metrics").mkdir()
-    (folder / "metrics/gone.json").write_text("{}")
-    assert "models/gone, metrics/gone.json" in alfnet("check", cwd=folder)
-    alfnet("prune", cwd=folder)
-    assert (folder / "models/resnet50-1s").is_dir()
-    assert not (folder / "models/gone").exists()
-    assert not (folder / "metrics/gone.json").exists()
+    (folder / "metrics/gone.json").write_text('{"mr_50": 10.0}')
+    mine = {
+        "models/my-best.safetensors": "weights",
+        "models/gone-too/model.safetensors": "weights of another program",
+        "models/yolov8x.pt": "mine",
+        "models/gone/notes.txt": "mine",
+        "evaluation/notes.txt": "mine",
+        "detections/csp.json": '[{"image_id":1}]',
+        "metrics/paper_numbers.json": "{}",
+    }
+    for name, content in mine.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    assert "models/gone/model.safetensors, metrics/gone.json" in alfnet("check", cwd=folder)
+    listed = ["models/gone/model.safetensors", "metrics/gone.json"]
+    assert alfnet("prune", "--dry-run", cwd=folder).splitlines() == listed
+    assert "--yes" in alfnet("prune", cwd=folder, code=2)
+    assert (folder / "models/gone/model.safetensors").exists()
+    assert "removed 2 files" in alfnet("prune", "--yes", cwd=folder)
+    assert (folder / "models/resnet50-1s/model.safetensors").exists()
+    assert not any((folder / name).exists() for name in listed)
+    assert {name: (folder / name).read_text() for name in mine} == mine
+    (folder / "elsewhere/models/gone").mkdir(parents=True)
+    network().save(folder / "elsewhere/models/gone/model.safetensors")
+    alfnet("prune", "--yes", "--params", "../params.yaml", cwd=folder / "elsewhere")
+    assert (folder / "elsewhere/models/gone/model.safetensors").exists()
 
 
 def test_data_commands_from_scenes_to_ground_truth(folder):
@@ -137,3 +160,53 @@ def test_weights_import_gives_a_detector(folder, shared):
     wrong = ("--backbone", "resnet50", "--steps", "2", "--out", str(folder / "x.safetensors"))
     assert "holds a mobilenet" in alfnet("weights", "import", str(source), *wrong, cwd=folder, code=2)
     assert not (folder / "x.safetensors").exists()
+
+
+def test_no_command_writes_over_an_input_or_a_stranger(folder):
+    golden = ROOT / "tests/golden"
+    shutil.copy(golden / "miss_rate_24_gt.json", folder / "gt.json")
+    shutil.copy(golden / "miss_rate_24_dt.json", folder / "dt.json")
+    (folder / "thesis.json").write_text('{"chapter": 1}')
+    (folder / "city").mkdir()
+    (folder / "city/thesis.txt").write_text("mine")
+    (folder / "link.json").symlink_to("dt.json")
+    network().save(folder / "mine.safetensors")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    rates = ("evaluate", "--ground-truth", "gt.json", "--detections", "dt.json")
+    for out in ("dt.json", "gt.json", "./city/../dt.json", "link.json"):
+        assert "input" in alfnet(*rates, "--out", out, cwd=folder, code=2)
+    assert "thesis.json" in alfnet(*rates, "--out", "thesis.json", cwd=folder, code=2)
+    assert "--curves" in alfnet(*rates, "--out", "x", "--curves", "x", cwd=folder, code=2)
+    for out in (".", "", "/", "city"):
+        assert "folder" in alfnet(*rates, "--out", out, cwd=folder, code=2)
+    small = ("--height", "64", "--width", "128", "--train-images", "1", "--val-images", "1")
+    assert "thesis.txt" in alfnet("data", "synthetic", "--out", "city", *small, cwd=folder, code=2)
+    for out in (".", "", "/", "thesis.json"):
+        alfnet("data", "synthetic", "--out", out, *small, cwd=folder, code=2)
+    options = ("--backbone", "mobilenet", "--steps", "2")
+    assert "input" in alfnet("weights", "import", "gt.json", *options, "--out", "gt.json", cwd=folder, code=2)
+    assert "dt.json" in alfnet("weights", "import", "gt.json", *options, "--out", "dt.json", cwd=folder, code=2)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    for _ in range(2):  # its own output it does replace
+        alfnet(*rates, "--out", "rates.json", "--curves", "curves.csv", cwd=folder)
+        alfnet("data", "synthetic", "--out", "new", *small, cwd=folder)
+
+
+def test_results_go_through_links_pipes_and_devices(folder):
+    golden = ROOT / "tests/golden"
+    truth, found = golden / "miss_rate_24_gt.json", golden / "miss_rate_24_dt.json"
+    rates = ("evaluate", "--ground-truth", str(truth), "--detections", str(found))
+    (folder / "real.json").write_text("")
+    (folder / "link.json").symlink_to("real.json")
+    alfnet(*rates, "--out", "link.json", cwd=folder)
+    assert (folder / "link.json").is_symlink()
+    expected = json.loads((folder / "real.json").read_text())
+    printed = alfnet(*rates, "--out", "/dev/stdout", cwd=folder)
+    assert json.loads(printed[printed.index("{") : printed.rindex("}") + 1]) == expected
+    os.mkfifo(folder / "pipe")
+    reader = subprocess.Popen(["timeout", "60", "cat", "pipe"], cwd=folder, stdout=subprocess.PIPE)
+    alfnet(*rates, "--out", "pipe", cwd=folder)
+    assert json.loads(reader.communicate()[0]) == expected
+    assert stat.S_ISFIFO((folder / "pipe").stat().st_mode)
+    alfnet(*rates, "--out", "/dev/null", cwd=folder)
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)

@@ -36,7 +36,7 @@ def test_our_error_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:
 def test_trouble_with_a_file_names_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run(OSError(28, "No space left on device", "/data/x.png"), capsys) == (
         2,
-        "error: /data/x.png: No space left on device\n",
+        "error: /data/x.png: No space left on device; free some there, or work on another disk\n",
     )
     assert run(OSError("the disk is gone"), capsys) == (2, "error: the disk is gone\n")
 

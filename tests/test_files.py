@@ -1,13 +1,25 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from alfnet import files
 from alfnet.errors import AlfnetError
-from alfnet.files import atomic_path, read_json, sha256, write_bytes, write_json, write_text
+from alfnet.files import (
+    atomic_path,
+    full_disk,
+    keep_temporaries_in,
+    read_json,
+    sha256,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 class TroubleError(Exception):
@@ -121,3 +133,55 @@ def test_sha256(tmp_path: Path) -> None:
     content = bytes(range(256)) * 1000
     write_bytes(tmp_path / "x", content)
     assert sha256(tmp_path / "x") == hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def _beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_temporaries", None)
+
+
+@pytest.mark.usefixtures("_beside")
+def test_temporaries_can_lie_elsewhere_and_dead_ones_go(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    dead, alive, foreign = (
+        scratch / f".a.tmp-{files._host()}-{2**22 + 1}-01234567",
+        scratch / f".a.tmp-{files._host()}-{os.getpid()}-01234567",
+        scratch / f".a.tmp-000000-{2**22 + 1}-01234567",
+    )
+    for left in (dead, alive, foreign):
+        left.mkdir()
+    keep_temporaries_in(scratch)
+    assert sorted(scratch.iterdir()) == sorted([alive, foreign])
+    with atomic_path(tmp_path / "out" / "x.json") as temporary:
+        assert temporary.parent == scratch
+        temporary.write_text("whole")
+        assert list((tmp_path / "out").iterdir()) == []
+    assert (tmp_path / "out" / "x.json").read_text() == "whole"
+
+
+@pytest.mark.usefixtures("_beside")
+def test_what_a_killed_process_left_beside_an_output_goes_with_the_next_write(tmp_path: Path) -> None:
+    left = tmp_path / f".x.tmp-{files._host()}-{2**22 + 1}-01234567.json"
+    left.write_text("half")
+    write_text(tmp_path / "x.json", "whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_links_are_written_through(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("real")
+    write_text(tmp_path / "link", "text")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "text"
+
+
+@pytest.mark.parametrize("path", ["", ".", "/", ".."])
+def test_a_path_without_a_name_is_refused(path: str) -> None:
+    with pytest.raises(AlfnetError, match="is a folder"):
+        write_text(path, "text")
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AlfnetError, match=r"x\.json: no space left on the disk at /"), atomic_path(tmp_path / "x.json"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert full_disk(OSError(errno.EACCES, "Permission denied"), tmp_path) is None

@@ -92,7 +92,9 @@ def test_dependencies_are_the_modules_that_a_stage_uses(name):
     stage = stages()[name].get("do", stages()[name])
     used = {str(path.relative_to(ROOT)) for path in modules_of(ROOT / stage["cmd"].split()[1], set())}
     used -= NOT_DEPENDENCIES
-    listed = [dependency for dependency in stage["deps"] if dependency.startswith(("alfnet/", "stages/", "streetscenes"))]
+    listed = [
+        dependency for dependency in stage["deps"] if dependency.startswith(("alfnet/", "stages/", "streetscenes"))
+    ]
     missing = {path for path in used if not any(path == entry or path.startswith(entry + "/") for entry in listed)}
     assert not missing, f"stage {name} does not depend on {sorted(missing)}"
     unused = {entry for entry in listed if not any(path == entry or path.startswith(entry + "/") for path in used)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from alfnet.cli import data, detect, evaluate, pipeline, weights
+from alfnet.cli import data, detect, evaluate, pipeline, prune, weights
 from alfnet.errors import exit_with_message
 
 app = typer.Typer(
@@ -16,7 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="ALFNet, a single-stage pedestrian detector: data, detection, evaluation, weights. The pipeline itself: dvc repro.",
 )
-for command in (evaluate.evaluate, detect.detect, pipeline.profile, pipeline.check, pipeline.prune, pipeline.table):
+for command in (evaluate.evaluate, detect.detect, pipeline.profile, pipeline.check, prune.prune, pipeline.table):
     app.command()(command)
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")

@@ -46,10 +46,12 @@ def data_synthetic(
     }.items():
         if value is not None:
             settings[key] = value
+    from alfnet.outputs import own_folder
     from alfnet.params import SyntheticSettings, check_section
     from streetscenes.run import render_from_settings
 
-    render_from_settings(check_section(SyntheticSettings, settings, "data synthetic"), out)
+    with own_folder(out, "alfnet data synthetic") as temporary:
+        render_from_settings(check_section(SyntheticSettings, settings, "data synthetic"), temporary)
 
 
 @app.command("cache")
@@ -63,7 +65,10 @@ def data_cache(
 ) -> None:
     """Make the training cache from CityPersons' annotations, by the published rule."""
     from alfnet.annotations.cache import write_training_cache
+    from alfnet.outputs import check_outputs, check_replaceable, starts_with
 
+    check_outputs({"--out": out}, {"--annotations": annotations})
+    check_replaceable(out, "annotation cache", starts_with('{"info":{"split":'))
     counts = write_training_cache(
         annotations, split.value, out, width=width, height=height, minimum_height=minimum_height
     )
@@ -79,6 +84,9 @@ def data_ground_truth(
 ) -> None:
     """Make the evaluation ground truth from CityPersons' annotations."""
     from alfnet.annotations.ground_truth import write_ground_truth
+    from alfnet.outputs import check_outputs, check_replaceable, starts_with
 
+    check_outputs({"--out": out}, {"--annotations": annotations})
+    check_replaceable(out, "ground truth", starts_with('{"categories":[{"id":1,"name":"pedestrian"}'))
     write_ground_truth(annotations, out, width=width, height=height)
     print(out)

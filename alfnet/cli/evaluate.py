@@ -17,5 +17,9 @@ def evaluate(
 ) -> None:
     """Compute the miss rate (MR^-2) of anybody's detections, by CityPersons' protocol."""
     from alfnet.evaluation.run import evaluate_and_print
+    from alfnet.outputs import check_outputs, check_replaceable, json_with, starts_with
 
+    check_outputs({"--out": out, "--curves": curves}, {"--ground-truth": ground_truth, "--detections": detections})
+    check_replaceable(out, "miss rates", json_with("average_precision"))
+    check_replaceable(curves, "curves", starts_with("iou,subset,"))
     evaluate_and_print(ground_truth, detections, iou=iou or [0.5, 0.75], out=out, curves=curves)

@@ -1,8 +1,7 @@
-"""Commands around the pipeline: profile, check, prune, table."""
+"""Commands around the pipeline: profile, check, table."""
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +9,9 @@ from typing import Annotated
 import typer
 
 from alfnet.cli.common import ParamsOption
+from alfnet.cli.prune import leftovers
 from alfnet.errors import AlfnetError
-from alfnet.params import Params, load_params
+from alfnet.params import load_params
 
 PROFILES = Path("profiles")
 
@@ -49,24 +49,12 @@ def profile(
 def check(params_file: ParamsOption = Path("params.yaml")) -> None:
     """Check the parameter file, and name outputs of variants that it no longer has."""
     params = load_params(params_file)
-    left = leftovers(params)
+    left = leftovers(params, params_file.parent)
     if left:
-        print(f"outputs of variants that {params_file} does not have: {', '.join(map(str, left))}", file=sys.stderr)
+        shown = ", ".join(map(str, left[:5])) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+        print(f"outputs of variants that {params_file} does not have: {shown}", file=sys.stderr)
         print("they change the report's inputs; remove them with: alfnet prune", file=sys.stderr)
     print(f"{params_file}: profile {params.profile}, {len(params.variants)} variants", file=sys.stderr)
-
-
-def prune(params_file: ParamsOption = Path("params.yaml")) -> None:
-    """Remove outputs of variants that params.yaml no longer has (DVC keeps its copies in the cache)."""
-    for path in leftovers(load_params(params_file)):
-        print(f"removing {path}")
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def leftovers(params: Params) -> list[Path]:
-    """Outputs, in this folder, of variants that the parameters do not have."""
-    places = ("models/*", "detections/*", "evaluation/*", "metrics/*.json", "plots/curves/*.csv", "plots/training/*")
-    return [path for place in places for path in sorted(Path().glob(place)) if path.stem not in params.variants]
 
 
 def table(params_file: ParamsOption = Path("params.yaml")) -> None:

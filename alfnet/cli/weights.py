@@ -21,8 +21,12 @@ def weights_import(
 ) -> None:
     """Convert a released Keras detector."""
     from alfnet.network.alfnet import count_parameters
+    from alfnet.network.weight_files import is_weight_file
+    from alfnet.outputs import check_outputs, check_replaceable
     from alfnet.pretrained.keras import import_detector
 
+    check_outputs({"--out": out}, {"the file to import": file})
+    check_replaceable(out, "detector", is_weight_file)
     model = import_detector(file, backbone.value, steps)
     parameters = count_parameters(model)
     model.save(out, extra={"parameters": str(parameters)})

@@ -68,6 +68,14 @@ def weights_kind(path: str | Path) -> Kind:
     raise AlfnetError(f"{path}: was not written by alfnet (its metadata is missing); {_advice(path)}")
 
 
+def is_weight_file(path: str | Path) -> bool:
+    """Return whether a file is one of alfnet's weight files, of any kind."""
+    try:
+        return weights_kind(path) in METADATA_KEYS
+    except AlfnetError:
+        return False
+
+
 def copy_weights(source: str | Path, out: str | Path, kind: Kind) -> None:
     """Copy a weight file that holds a `kind`; AlfnetError where it holds something else or is broken."""
     found = weights_kind(source)
