@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,13 +14,20 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 
 from alfnet.errors import AlfnetError
 from alfnet.network.alfnet import make_backbone_module, normalise
-from alfnet.pretrained.keras import import_detector, load_backbone, read_layers
+from alfnet.pretrained.keras import import_detector, load_backbone
+from alfnet.pretrained.keras_file import open_layers
 
 Layers = dict[str, list[np.ndarray]]
 TOLERANCE = 1e-4
+
+
+def read_layers(path: Path) -> Layers:
+    with open_layers(path) as layers:
+        return {name: [array.read() for array in arrays] for name, arrays in layers.items()}
 
 
 class Writer:
@@ -332,10 +343,6 @@ def test_truncated_file_is_refused(tmp_path: Path, keep: float) -> None:
 def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(AlfnetError, match="no such file"):
         read_layers(tmp_path / "none.h5")
-    pickle = tmp_path / "pickle.h5"
-    torch.save({"a": torch.ones(1)}, pickle)
-    with pytest.raises(AlfnetError, match="not a whole HDF5 file"):
-        read_layers(pickle)
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["data"] = np.ones(3)
     with pytest.raises(AlfnetError, match="no attribute layer_names"):
@@ -355,6 +362,131 @@ def test_anything_but_finite_numbers_is_refused(tmp_path: Path, array: np.ndarra
     layers["conv1_bn"][1] = array
     with pytest.raises(AlfnetError, match=rf"layer conv1_bn: .*{message}"):
         read_layers(write(tmp_path / "m.h5", layers))
+
+
+OTHERS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a PyTorch file": (lambda path: torch.save({"a": torch.ones(1)}, path), "a PyTorch file"),
+    "an old PyTorch file": (
+        lambda path: torch.save({"a": torch.ones(1)}, path, _use_new_zipfile_serialization=False),
+        "pickle",
+    ),
+    "a .keras archive": (lambda path: zipped(path, "metadata.json", "model.weights.h5"), "Keras 3"),
+    "another zip": (lambda path: zipped(path, "weights.h5"), "unpack it"),
+    "half a zip": (lambda path: path.write_bytes(b"PK\x03\x04half"), "cut short"),
+    "safetensors": (lambda path: save_file({"a": torch.ones(1)}, path), "needs no import"),
+    "a Git LFS pointer": (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"), "git lfs pull"),
+    "a web page": (lambda path: path.write_text("<!DOCTYPE html><html>"), "web page"),
+}
+
+
+def zipped(path: Path, *names: str) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"content")
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_the_usual_other_files_are_named_for_what_they_are(tmp_path: Path, kind: str) -> None:
+    make, said = OTHERS[kind]
+    make(tmp_path / "w.h5")
+    with pytest.raises(AlfnetError, match=rf"w\.h5: .*{said}"):
+        import_detector(tmp_path / "w.h5", "mobilenet", 2)
+
+
+def test_keras_3_and_later_resnets_are_named(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "k.weights.h5", "w") as file:
+        file["layers/conv2d/vars/0"] = np.ones(3)
+    with pytest.raises(AlfnetError, match="Keras 3"):
+        load_backbone(tmp_path / "k.weights.h5", "resnet50")
+    write(tmp_path / "r.h5", {"conv1_conv": [np.ones((7, 7, 3, 4), np.float32)]})
+    with pytest.raises(AlfnetError, match="the later ResNet-50"):
+        load_backbone(tmp_path / "r.h5", "resnet50")
+
+
+def test_a_whole_saved_model_and_a_nested_one_are_read(tmp_path: Path) -> None:
+    layers = mobilenet_layers().layers
+    plain, _ = load_backbone(write(tmp_path / "plain.h5", layers), "mobilenet")
+    write(tmp_path / "part.h5", layers)
+    with h5py.File(tmp_path / "whole.h5", "w") as file, h5py.File(tmp_path / "part.h5") as part:
+        part.copy(part, file, "model_weights")
+    with h5py.File(tmp_path / "nested.h5", "w") as file:
+        file.attrs["layer_names"] = ["input_1", "lambda_1", "model_1"]
+        file.create_group("input_1").attrs["weight_names"] = np.array([], "S1")
+        file.create_group("lambda_1").attrs["weight_names"] = np.array([], "S1")
+        group = file.create_group("model_1")
+        names = [f"{layer}/array_{index}:0" for layer, arrays in layers.items() for index in range(len(arrays))]
+        group.attrs["weight_names"] = names
+        for name, array in zip(names, [array for arrays in layers.values() for array in arrays], strict=True):
+            group[name] = array
+    for name in ("whole.h5", "nested.h5"):
+        state, width = load_backbone(tmp_path / name, "mobilenet")
+        assert width == 1 / 8
+        assert all(torch.equal(state[key], plain[key]) for key in plain)
+
+
+@pytest.mark.parametrize("kind", ["external storage", "external link", "soft link", "virtual", "group link"])
+def test_pointers_out_of_the_file_are_not_followed(tmp_path: Path, kind: str) -> None:
+    path = write(tmp_path / "m.h5", mobilenet_layers().layers)
+    secret = tmp_path / "secret"
+    secret.write_bytes(bytes(range(256)) * 64)
+    write(tmp_path / "other.h5", mobilenet_layers().layers)
+    os.mkfifo(tmp_path / "fifo")  # a reader that follows hangs
+    with h5py.File(path, "r+") as file:
+        group, name = file["conv1"], "conv1/array_0:0"
+        shape = group[name].shape
+        if kind == "group link":
+            del file["conv1"]
+            file["conv1"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/conv1")
+        else:
+            del group[name]
+        if kind == "external storage":
+            group.create_dataset(name, shape, "f4", external=[(str(secret), 0, h5py.h5f.UNLIMITED)])
+        elif kind == "external link":
+            group[name] = h5py.ExternalLink(str(tmp_path / "fifo"), "/x")
+        elif kind == "soft link":
+            group[name] = h5py.SoftLink("/conv1_bn/conv1_bn/array_0:0")
+        elif kind == "virtual":
+            layout = h5py.VirtualLayout(shape, "f4")
+            layout[...] = h5py.VirtualSource(str(tmp_path / "other.h5"), "conv1/conv1/array_0:0", shape)
+            group.create_virtual_dataset(name, layout)
+    with pytest.raises(AlfnetError, match=r"m\.h5: .*not followed"):
+        load_backbone(path, "mobilenet")
+
+
+def test_declared_sizes_are_compared_before_anything_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.h5", mobilenet_layers().layers)
+    with h5py.File(path, "r+") as file:
+        del file["conv_pw_13/conv_pw_13/array_0:0"]
+        file["conv_pw_13"].create_dataset(
+            "conv_pw_13/array_0:0", (1, 1, 2**20, 2**20), "f4", chunks=(1, 1, 2**10, 2**10), compression="gzip"
+        )  # 4 TiB of zeros in some bytes
+    with pytest.raises(AlfnetError, match=r"layer conv_pw_13 has arrays of shape \(1,1,1048576,1048576\)"):
+        load_backbone(path, "mobilenet")
+
+
+@pytest.mark.parametrize(
+    ("array", "value", "said"),
+    [(3, -1e-3, "variance below zero"), (0, 1e30, "holds a value of 1e\\+30"), (1, 1e39, "finite")],
+)
+def test_broken_numbers_are_refused(tmp_path: Path, array: int, value: float, said: str) -> None:
+    layers = mobilenet_layers().layers
+    layers["conv1_bn"][array] = layers["conv1_bn"][array].astype(np.float64)
+    layers["conv1_bn"][array][1] = value
+    with pytest.raises(AlfnetError, match=rf"layer conv1_bn.*{said}"):
+        load_backbone(write(tmp_path / "m.h5", layers), "mobilenet")
+
+
+def test_a_file_that_is_being_written_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.h5", mobilenet_layers().layers)
+    hold = f"import h5py; f = h5py.File({str(path)!r}, 'r+'); print('open', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "open\n"
+        with pytest.raises(AlfnetError, match="another process holds"):
+            load_backbone(path, "mobilenet")
+        holder.communicate("\n")
 
 
 def test_imported_detector_is_saved_and_loaded(tmp_path: Path) -> None:

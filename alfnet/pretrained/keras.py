@@ -11,9 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -25,8 +23,7 @@ from alfnet.network.mobilenet import BLOCKS
 from alfnet.network.resnet50 import STAGES
 from alfnet.network.settings import NetworkSettings
 from alfnet.params import AnchorSettings, Backbone
-
-Layers = dict[str, list[np.ndarray]]
+from alfnet.pretrained.keras_file import Array, Layers, open_layers
 
 # Channels of conv1 at width 1, and a layer that only this backbone has.
 STEM_CHANNELS: dict[Backbone, int] = {"resnet50": 64, "mobilenet": 32}
@@ -39,39 +36,15 @@ RELEASED_ANCHORS = AnchorSettings(widths=[[16, 24], [32, 48], [64, 80], [128, 16
 RELEASED_MOMENTUM = 0.01
 
 
-def read_layers(path: str | Path) -> Layers:
-    """Return the arrays of every layer that has any, in the file's order, as float32.
-
-    Raises AlfnetError where the file is missing, no HDF5, cut short, not in Keras' layout, or holds anything but
-    finite numbers. Nothing in the file is executed.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise AlfnetError(f"{path}: no such file; a Keras weight file (HDF5) was expected")
-    try:
-        with h5py.File(path, "r") as file:
-            if "layer_names" not in file.attrs:
-                raise AlfnetError(
-                    f"{path}: HDF5, but not as Keras' save_weights writes it (no attribute layer_names); "
-                    "was the whole model saved?"
-                )
-            layers = {name: _arrays(path, file, name) for name in _names(file, "layer_names")}
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, MemoryError) as error:
-        raise AlfnetError(
-            f"{path}: not a whole HDF5 file in Keras' layout ({error}); was it cut short? Download it again"
-        ) from None
-    return {name: arrays for name, arrays in layers.items() if arrays}
-
-
 def load_backbone(path: str | Path, backbone: Backbone) -> tuple[dict[str, Tensor], float]:
     """Read an ImageNet backbone; return its state for `ResNet50` or `MobileNet`, and its width.
 
-    Raises AlfnetError as `read_layers`, and where a layer is missing or has a wrong shape (by name).
+    Raises AlfnetError as `open_layers`, and where a layer is missing or has a wrong shape (by name).
     """
-    layers = read_layers(path)
-    width = _width(path, layers, backbone)
-    module = make_backbone_module(backbone, width=width, momentum=RELEASED_MOMENTUM, fixed=True)
-    _fill(path, layers, module, dict(_backbone_layers(backbone)))
+    with open_layers(path) as layers:
+        width = _width(path, layers, backbone)
+        module = make_backbone_module(backbone, width=width, momentum=RELEASED_MOMENTUM, fixed=True)
+        _fill(path, layers, module, dict(_backbone_layers(backbone)))
     return module.state_dict(), width
 
 
@@ -80,43 +53,24 @@ def import_detector(path: str | Path, backbone: Backbone, steps: int) -> ALFNet:
 
     Raises AlfnetError as `load_backbone`, and where the file's number of steps is another.
     """
-    layers = read_layers(path)
-    width = _width(path, layers, backbone)
-    _check_steps(path, layers, steps)
-    head_channels = _array(path, layers, "pred0_1_conv").shape[-1]
-    settings = NetworkSettings(
-        backbone=backbone,
-        steps=steps,
-        backbone_width=width,
-        head_width=_fraction(path, "pred0_1_conv", head_channels, PREDICTOR_CHANNELS),
-        batch_norm="fixed" if backbone == "resnet50" else "trained",
-        batch_norm_momentum=RELEASED_MOMENTUM,
-        freeze=True,
-        anchors=RELEASED_ANCHORS,
-    )
-    model = ALFNet(settings)
-    names = {f"backbone.{module}": layer for module, layer in _backbone_layers(backbone)}
-    _fill(path, layers, model, names | dict(_head_layers(steps)))
+    with open_layers(path) as layers:
+        width = _width(path, layers, backbone)
+        _check_steps(path, layers, steps)
+        head_channels = _array(path, layers, "pred0_1_conv").shape[-1]
+        settings = NetworkSettings(
+            backbone=backbone,
+            steps=steps,
+            backbone_width=width,
+            head_width=_fraction(path, "pred0_1_conv", head_channels, PREDICTOR_CHANNELS),
+            batch_norm="fixed" if backbone == "resnet50" else "trained",
+            batch_norm_momentum=RELEASED_MOMENTUM,
+            freeze=True,
+            anchors=RELEASED_ANCHORS,
+        )
+        model = ALFNet(settings)
+        names = {f"backbone.{module}": layer for module, layer in _backbone_layers(backbone)}
+        _fill(path, layers, model, names | dict(_head_layers(steps)))
     return model.eval()
-
-
-def _names(group: Any, attribute: str) -> list[str]:
-    """Names are str or bytes, depending on who wrote the file."""
-    return [name.decode() if isinstance(name, bytes) else str(name) for name in group.attrs[attribute]]
-
-
-def _arrays(path: Path, file: Any, layer: str) -> list[np.ndarray]:
-    group = file[layer]
-    arrays = []
-    for name in _names(group, "weight_names"):
-        array = group[name]
-        if not isinstance(array, h5py.Dataset) or array.dtype.kind != "f":
-            raise AlfnetError(f"{path}: layer {layer}: {name} does not hold floating-point numbers")
-        values = array[()].astype(np.float32)
-        if not np.isfinite(values).all():
-            raise AlfnetError(f"{path}: layer {layer}: {name} holds values that are not finite")
-        arrays.append(values)
-    return arrays
 
 
 def _backbone_layers(backbone: Backbone) -> Iterator[tuple[str, str]]:
@@ -174,12 +128,12 @@ def _check_steps(path: str | Path, layers: Layers, steps: int) -> None:
         )
 
 
-def _array(path: str | Path, layers: Layers, layer: str) -> np.ndarray:
-    """The first array of a layer, for reading a size off it."""
+def _array(path: str | Path, layers: Layers, layer: str) -> Array:
+    """The kernel of a layer, for reading a size off it."""
     if layer not in layers:
         raise AlfnetError(f"{path}: lacks the layer {layer}")
     array = layers[layer][0]
-    if array.ndim != 4:
+    if len(array.shape) != 4:
         raise AlfnetError(f"{path}: layer {layer}: its kernel has shape {array.shape}, expected four numbers")
     return array
 
@@ -192,12 +146,16 @@ def _fill(path: str | Path, layers: Layers, model: nn.Module, names: dict[str, s
             raise AlfnetError(f"{path}: lacks the layer {layer}")
         module = model.get_submodule(module_name)
         targets = _targets(module)
-        arrays = [_from_keras(module, array) for array in layers[layer]]
         expected = [tuple(_to_keras(module, tensor).shape) for tensor in targets.values()]
         found = [array.shape for array in layers[layer]]
         if found != expected:
             raise AlfnetError(
                 f"{path}: layer {layer} has arrays of shape {_shapes(found)}, expected {_shapes(expected)}"
+            )
+        arrays = [_from_keras(module, array.read()) for array in layers[layer]]
+        if isinstance(module, BatchNorm) and (arrays[3] < 0).any():
+            raise AlfnetError(
+                f"{path}: layer {layer} has a variance below zero; the file is damaged: download it again"
             )
         with torch.no_grad():
             for (name, target), array in zip(targets.items(), arrays, strict=True):
