@@ -92,6 +92,6 @@ def _six(percent: float | None) -> float | None:
 
 def _low_recall(path: Path, truth: GroundTruth, found: Detections, rates: MissRates) -> list[str]:
     curve = next(iter(rates.curves.values()))["reasonable"]
-    if curve is None or not len(found.scores) or curve.miss_rate[-1] < 0.7:
+    if curve is None or not len(found.scores) or curve.miss_rate[-1] < 0.5:
         return []
     return explain_low_recall(path, truth, found.image_ids, found.boxes)

@@ -11,11 +11,16 @@ import numpy as np
 
 from alfnet.errors import AlfnetError
 from alfnet.evaluation.pairs import overlapping_pairs
+from alfnet.reading import traps
 from alfnet.reading.ground_truth import GroundTruth
 from alfnet.reading.records import Booleans, Floats, Integers, Place, explain
 
 ENOUGH = 10
 """Boxes from which on a pattern that all of them show is no chance."""
+_LOOKED_AT = 20_000
+"""Detections at which another reading is tried."""
+_MOVES = 5
+"""Ways of giving every image another one's boxes."""
 
 
 def check_layout(path: Path, ground_truth: GroundTruth, image_ids: Integers, boxes: Floats, place: Place) -> list[str]:
@@ -95,7 +100,7 @@ def doubtful_values(
         warnings.append(explain(path, found, f"{counts.max()} on image {ids[counts.argmax()]}", remedy))
     peopled = np.unique(ground_truth.annotation_image_ids[~ground_truth.ignored])
     without = np.setdiff1d(peopled, ids)
-    if total and len(without) > len(peopled) / 2:
+    if 0 < total < traps.ENOUGH and len(without) > len(peopled) / 2:  # more detections are judged by `traps`
         found = f"{len(without)} of {len(peopled)} images with pedestrians have no detection: all missed"
         remedy = "is the file whole, and does it belong to this ground truth?"
         warnings.append(explain(path, found, f"image {without[0]}", remedy))
@@ -105,10 +110,50 @@ def doubtful_values(
 def explain_low_recall(path: Path, ground_truth: GroundTruth, image_ids: Integers, boxes: Floats) -> list[str]:
     """Return a warning where another reading of the detections finds far more pedestrians than the given one.
 
-    Meant for results in which most pedestrians are missed. Tries image numbers off by one, corners, centres, exchanged
-    axes and boxes of a resized image, and compares how many pedestrians of 50 px and more some box meets (IoU >= 0.5).
+    Meant for results in which many pedestrians are missed. Tries image numbers off by one or by the sorted file names,
+    corners, centres, exchanged axes and boxes of a resized image, and compares how many pedestrians of 50 px and more
+    some box meets (IoU >= 0.5). Where no reading helps, but boxes of other images would meet as many pedestrians, the
+    image numbers seem to belong to another list. At most 20,000 detections, evenly spaced, are looked at.
     """
     pedestrian = ~ground_truth.ignored & (ground_truth.heights >= 50)
+    if len(image_ids) > _LOOKED_AT:
+        some = np.linspace(0, len(image_ids) - 1, _LOOKED_AT).astype(np.int64)
+        image_ids, boxes = image_ids[some], boxes[some]
+    truths = np.flatnonzero(pedestrian)
+
+    def met(ids: Integers, given: Floats) -> int:
+        pairs = overlapping_pairs(
+            ids, given, ground_truth.annotation_image_ids[truths], ground_truth.boxes[truths], 0.5
+        )
+        return len(np.unique(pairs.ground_truth[pairs.iou >= 0.5]))
+
+    as_given = met(image_ids, boxes)
+    readings = _other_readings(ground_truth, image_ids, boxes)
+    counts = [met(ids, given) for _, ids, given in readings]
+    best = int(np.argmax(counts))
+    if counts[best] >= max(1.5 * as_given, as_given + 0.2 * len(truths), ENOUGH):
+        met_only = f"the boxes meet only {as_given} of {len(truths)} pedestrians"
+        return [f"{path}: {met_only}, but would meet {counts[best]} if {readings[best][0]}"]
+
+    # Boxes on other images meet a pedestrian now and then: when those of the right image do not more often, they are
+    # not of that image.
+    if len(image_ids) < 5 * ENOUGH or as_given > 0.15 * len(truths) or len(ground_truth.image_ids) < 2 * ENOUGH:
+        return []
+    moves = np.linspace(0, len(ground_truth.image_ids), _MOVES + 2)[1:-1].astype(np.int64)
+    by_chance = float(np.mean([met(_moved(ground_truth, image_ids, move), boxes) for move in moves]))
+    if by_chance < ENOUGH or as_given > 2 * by_chance:
+        return []
+    return [
+        f"{path}: the boxes meet only {as_given} of {len(truths)} pedestrians, and as many ({by_chance:.0f}) when every "
+        "image gets another one's boxes: the image numbers probably do not belong to this ground truth's images (another "
+        "order of the files, a shuffled list, another split); number them by the ground truth's 'images', in its order"
+    ]
+
+
+def _other_readings(
+    ground_truth: GroundTruth, image_ids: Integers, boxes: Floats
+) -> list[tuple[str, Integers, Floats]]:
+    """What the detections might mean instead: the wording ("... if"), image ids and boxes."""
     corners = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
     centres = np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, 2:]], axis=1)
     readings: list[tuple[str, Integers, Floats]] = [
@@ -117,25 +162,42 @@ def explain_low_recall(path: Path, ground_truth: GroundTruth, image_ids: Integer
         ("the boxes were corners x1, y1, x2, y2 (xyxy): write x1, y1, x2 - x1, y2 - y1", image_ids, corners),
         ("x and y were the boxes' centres: subtract half the width and height", image_ids, centres),
         ("the axes were exchanged: write x, y, width, height", image_ids, boxes[:, [1, 0, 3, 2]]),
-        ("the images were half as large: multiply the boxes by 2", image_ids, boxes * 2),
-        ("the images were twice as large: divide the boxes by 2", image_ids, boxes / 2),
     ]
+    by_name = np.argsort(np.array(ground_truth.file_names), kind="stable")
+    if len(set(ground_truth.file_names)) == len(by_name) and not (by_name == np.arange(len(by_name))).all():
+        # The n-th image by name was given the id of the n-th in the file.
+        renumbered = ground_truth.image_ids[by_name][_places(ground_truth, image_ids)]
+        readings.append(("the image numbers followed the sorted file names: use the file's order", renumbered, boxes))
     size = np.tile(_sizes_of(ground_truth, image_ids), 2)
-    for side in (512, 640, 800, 1024, 1280):  # detectors that squeeze every image into a square
+    for factor, wording in (
+        (2.0, "half as large: multiply the boxes by 2"),
+        (0.5, "twice as large: divide the boxes by 2"),
+    ):
+        readings.append((f"the images were {wording}", image_ids, boxes * factor))
+    for factor in (0.25, 0.4, 2 / 3, 0.75, 0.8, 0.9, 1.1, 1.25, 4 / 3, 1.5, 1.6, 2.5, 3.0, 3.2, 4.0):
+        wording = f"the images were {1 / factor:.3g} times as large: multiply the boxes by {factor:.4g}"
+        readings.append((wording, image_ids, boxes * factor))
+    for side in (416, 512, 608, 640, 800, 1024, 1280):  # detectors that squeeze every image into a square
         wording = f"the images were {side} x {side}: scale the boxes to the full image"
         readings.append((wording, image_ids, boxes * (size / side)))
+        # ... or that put it between bars: one factor, and an offset along the shorter side.
+        factors = size.max(axis=1, keepdims=True) / side
+        offset = np.zeros_like(boxes)
+        offset[:, :2] = (side - size[:, :2] / factors) / 2
+        wording = f"the images lay between bars in {side} x {side} (letterbox): take off the bars, then scale the boxes"
+        readings.append((wording, image_ids, (boxes - offset) * factors))
+    return readings
 
-    def met(ids: Integers, given: Floats) -> int:
-        pairs = overlapping_pairs(ids, given, ground_truth.annotation_image_ids, ground_truth.boxes, 0.5)
-        return len(np.unique(pairs.ground_truth[(pairs.iou >= 0.5) & pedestrian[pairs.ground_truth]]))
 
-    as_given = met(image_ids, boxes)
-    counts = [met(ids, given) for _, ids, given in readings]
-    best = int(np.argmax(counts))
-    if counts[best] < max(3 * as_given, 0.2 * pedestrian.sum(), ENOUGH):
-        return []
-    met_only = f"the boxes meet only {as_given} of {pedestrian.sum()} pedestrians"
-    return [f"{path}: {met_only}, but would meet {counts[best]} if {readings[best][0]}"]
+def _moved(ground_truth: GroundTruth, image_ids: Integers, by: int) -> Integers:
+    """The ids of the images that stand `by` places further on in the ground truth."""
+    return ground_truth.image_ids[(_places(ground_truth, image_ids) + by) % len(ground_truth.image_ids)]
+
+
+def _places(ground_truth: GroundTruth, image_ids: Integers) -> Integers:
+    """Indices of images (D,) in the ground truth's list."""
+    order = np.argsort(ground_truth.image_ids, kind="stable")
+    return order[np.searchsorted(ground_truth.image_ids, image_ids, sorter=order)]
 
 
 def _all(holds: Booleans) -> Booleans:
@@ -145,8 +207,7 @@ def _all(holds: Booleans) -> Booleans:
 
 def _sizes_of(ground_truth: GroundTruth, image_ids: Integers) -> Floats:
     """Width and height (D, 2) of the image of each detection."""
-    order = np.argsort(ground_truth.image_ids)
-    return ground_truth.image_sizes[order[np.searchsorted(ground_truth.image_ids, image_ids, sorter=order)]][:, ::-1]
+    return ground_truth.image_sizes[_places(ground_truth, image_ids)][:, ::-1]
 
 
 def _nested(image_ids: Integers, boxes: Floats) -> Booleans:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from alfnet.errors import AlfnetError
+from alfnet.reading.annotation_traps import check_annotations
 from alfnet.reading.records import (
     Booleans,
     Floats,
@@ -115,10 +116,23 @@ def read_ground_truth(path: Path) -> GroundTruth:
     fraction = (visible_ratios >= 0) & (visible_ratios <= 1)
     require(fraction, visible_ratios, "a vis_ratio outside [0, 1]", "write visible area / full area")
     require((ignored == 0) | (ignored == 1), ignored, "an ignore that is neither 0 nor 1", "write 1 to ignore, else 0")
+    image_sizes = np.array([[_size(image.get(key)) for key in ("height", "width")] for image in images])
+    image_order = np.argsort(image_ids, kind="stable")
+    places = image_order[np.searchsorted(image_ids, annotation_image_ids, sorter=image_order)]
+    numbered = [annotation.get("id") for annotation in annotations]
+    warnings += check_annotations(
+        path,
+        image_heights=image_sizes[places, 0],
+        image_ids=annotation_image_ids,
+        boxes=boxes,
+        heights=heights,
+        ignored=ignored == 1,
+        ids=np.array(numbered) if set(map(type, numbered)) == {int} else None,
+    )
     return GroundTruth(
         image_ids=image_ids,
         file_names=tuple(str(image.get("file_name", image.get("im_name", ""))) for image in images),
-        image_sizes=np.array([[_size(image.get(key)) for key in ("height", "width")] for image in images]),
+        image_sizes=image_sizes,
         annotation_image_ids=annotation_image_ids,
         boxes=boxes,
         heights=heights,

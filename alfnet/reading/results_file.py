@@ -26,6 +26,7 @@ from alfnet.reading.records import (
     read_content,
     shorten,
 )
+from alfnet.reading.traps import check_coordinates, find_traps
 
 _REMEDY = (
     'expected a list of detections like {"image_id": 1, "category_id": 1, "bbox": [x, y, width, height], "score": 0.9}'
@@ -83,6 +84,10 @@ def read_detections(path: Path, ground_truth: GroundTruth) -> Detections:
     check_numbers(path, boxes, "box", place)
     check_numbers(path, scores, "score", place)
     check_sizes(path, boxes, place)
+    check_coordinates(path, boxes, place)
+    if not text.strip():
+        warnings.append(f"{path}: an empty file: no detections, everybody is missed (100 %); was it cut short?")
+    warnings += find_traps(path, ground_truth, image_ids, boxes, scores, place)
     warnings += check_layout(path, ground_truth, image_ids, boxes, place)
     warnings += doubtful_values(path, ground_truth, image_ids, boxes, scores, place)
     return Detections(image_ids, boxes, scores, tuple(warnings))
@@ -100,6 +105,8 @@ def _pedestrians(path: Path, content: Any) -> tuple[list[dict[str, Any]], list[s
     others = Counter(record["category_id"] for record, right in zip(content, pedestrian, strict=True) if not right)
     example = ", ".join(f"{category} ({count} times)" for category, count in others.most_common(3))
     remedy = f'write "category_id": {PEDESTRIAN} for pedestrians'
+    if 0 in others:
+        remedy += " (class numbers that begin with 0 are one too low)"
     if not pedestrian.any():
         found = f"none of {len(content)} detections has category_id {PEDESTRIAN}, the ground truth's pedestrian"
         raise AlfnetError(explain(path, found, example, remedy))

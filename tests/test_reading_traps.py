@@ -1,0 +1,263 @@
+"""Each trap made from right files, what is said of it, and silence on everything that is right."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from alfnet.errors import AlfnetError
+from alfnet.evaluation.evaluate import evaluate_files
+from alfnet.evaluation.miss_rate import evaluate
+from alfnet.reading.annotation_traps import equal_rows
+from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
+from alfnet.reading.results_file import Detections, read_detections
+from alfnet.reading.traps import find_traps
+
+Records = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def val(shared: Path) -> GroundTruth:
+    return read_ground_truth(shared / "data" / "citypersons" / "val_gt.json")
+
+
+@pytest.fixture(scope="module")
+def published(shared: Path, val: GroundTruth) -> Detections:
+    return read_detections(shared / "data" / "detections" / "alfnet_resnet50_2s.json", val)
+
+
+def said(truth: GroundTruth, ids: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> list[str]:
+    return find_traps(Path("dt.json"), truth, ids, boxes, scores, lambda index: f"detection {index + 1}")
+
+
+# -- silence --------------------------------------------------------------------------------------------------------
+
+
+def test_published_detections_are_no_trap(shared: Path, val: GroundTruth) -> None:
+    files = [path for path in (shared / "data" / "detections").rglob("*.json") if path.name != "expected.json"]
+    assert len(files) == 7
+    assert val.warnings == ()
+    for path in files:
+        assert read_detections(path, val).warnings == ()
+        assert evaluate_files(shared / "data" / "citypersons" / "val_gt.json", path, iou=[0.5]).warnings == ()
+
+
+@pytest.mark.parametrize("images", [150, 24])
+def test_golden_cases_are_no_trap(golden: Path, images: int) -> None:
+    files = [golden / f"miss_rate_{images}_{part}.json" for part in ("gt", "dt")]
+    assert evaluate_files(*files, iou=[0.5]).warnings == ()
+
+
+def test_caltech_annotations_are_no_trap(shared: Path, tmp_path: Path) -> None:
+    """As a COCO file. In the detections made up for it what they were made with is named: ties, and two empty videos."""
+    content = json.loads((shared / "data" / "caltech" / "annotations_new.json").read_text())
+    boxes = [
+        {
+            "id": 0,
+            "image_id": number,
+            "category_id": 1,
+            "bbox": box,
+            "height": box[3],
+            "vis_ratio": 1,
+            "ignore": int(flag),
+        }
+        for number, image in enumerate(content["images"], 1)
+        for box, flag in zip(image["boxes"], image["ignore"].get("new-2016/Reasonable", ""), strict=True)
+    ]
+    for number, annotation in enumerate(boxes, 1):
+        annotation["id"] = number
+    images = [
+        {"id": number, "file_name": image["file"], "height": 480, "width": 640}
+        for number, image in enumerate(content["images"], 1)
+    ]
+    (tmp_path / "gt.json").write_text(json.dumps({"images": images, "annotations": boxes}))
+    truth = read_ground_truth(tmp_path / "gt.json")
+    assert truth.warnings == ()
+    for name, ties in (("dense", "two decimals"), ("sparse", "in a row"), ("exact", "one decimal")):
+        found = read_detections(shared / "data" / "caltech" / "detections" / f"{name}.json", truth)
+        (warning,) = found.warnings
+        assert ties in warning
+
+
+# -- detections -----------------------------------------------------------------------------------------------------
+
+
+def as_integers(ids: Any, boxes: Any, scores: Any) -> Any:
+    return ids, np.floor(boxes), scores
+
+
+def cut_lists(ids: Any, boxes: Any, scores: Any) -> Any:
+    kept = np.concatenate([np.flatnonzero(ids == image)[:10] for image in np.unique(ids)])
+    return ids[kept], boxes[kept], scores[kept]
+
+
+def doubled(ids: Any, boxes: Any, scores: Any) -> Any:
+    return np.append(ids, ids[:7]), np.vstack([boxes, boxes[:7]]), np.append(scores, scores[:7])
+
+
+def without_suppression(ids: Any, boxes: Any, scores: Any) -> Any:
+    return np.tile(ids, 2), np.vstack([boxes, boxes + np.array([0.5, 0.5, 1, 1])]), np.append(scores, 0.9 * scores)
+
+
+def first_half(ids: Any, boxes: Any, scores: Any) -> Any:
+    return ids[ids <= 250], boxes[ids <= 250], scores[ids <= 250]
+
+
+def each_tenth_missing(ids: Any, boxes: Any, scores: Any) -> Any:
+    kept = ids % 10 != 3
+    return ids[kept], boxes[kept], scores[kept]
+
+
+TRAPS: dict[str, tuple[Callable[[Any, Any, Any], Any], list[str]]] = {
+    "integers": (as_integers, ["all 3785 boxes have whole numbers, as if", "12.01 to 12.19", "36.48 to 38.14"]),
+    "integer sizes": (
+        lambda i, b, s: (i, np.column_stack([b[:, :2], np.round(b[:, 2:])]), s),
+        ["whole numbers as width and height"],
+    ),
+    "two decimals": (
+        lambda i, b, s: (i, b, np.round(s, 2)),
+        ["scores have at most two decimals", "order of the images"],
+    ),
+    "one decimal": (lambda i, b, s: (i, b, np.round(s, 1)), ["at most one decimal: only 10 different"]),
+    "ten an image": (cut_lists, ["have exactly 10 detections", "cut at 10", "23.66"]),
+    "doubles": (doubled, ["7 of 3792 detections stand in the list twice", "detection 3786"]),
+    "no suppression": (without_suppression, ["overlap another one by 80 %", "non-maximum suppression"]),
+    "half the size": (lambda i, b, s: (i, b / 2, s), ["no box reaches beyond 50 % of the width", "2048 x 1024"]),
+    "half the split": (first_half, ["only a part of the split", "in a row", "frankfurt_000001"]),
+    "some images missing": (each_tenth_missing, ["have no detection", "pedestrians are met", "were images left out"]),
+}
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_traps_are_named(published: Detections, val: GroundTruth, name: str) -> None:
+    change, expected = TRAPS[name]
+    warnings = said(val, *change(published.image_ids, published.boxes, published.scores))
+    assert len(warnings) == 1, warnings
+    for part in ["dt.json: ", *expected]:
+        assert part in warnings[0]
+
+
+def test_figures_in_the_messages_are_measured(published: Detections, val: GroundTruth) -> None:
+    """What the messages say that a trap costs on the published detections."""
+
+    def rate(boxes: np.ndarray, scores: np.ndarray, iou: float = 0.5, ids: np.ndarray = published.image_ids) -> str:
+        rates = evaluate(val, Detections(ids, boxes, scores), [iou])
+        return f"{rates.percent[f'iou_{iou:.2f}']['reasonable']:.2f}"
+
+    boxes, scores = published.boxes, published.scores
+    assert [rate(np.floor(boxes), scores, iou) for iou in (0.5, 0.75)] == ["12.19", "38.14"]
+    assert [rate(boxes, np.round(scores, decimals)) for decimals in (2, 1)] == TIES
+    order = np.lexsort((-scores, published.image_ids))
+    place = np.arange(len(order)) - np.searchsorted(published.image_ids[order], published.image_ids[order])
+    for most, expected in CUTS.items():
+        kept = order[place < most]
+        assert rate(boxes[kept], scores[kept], ids=published.image_ids[kept]) == expected
+
+
+TIES = ["12.09", "12.52"]
+CUTS = {30: "12.20", 20: "13.14", 10: "23.66"}
+
+
+def test_a_list_that_stands_twice_is_refused(published: Detections, val: GroundTruth) -> None:
+    with pytest.raises(AlfnetError, match=r"3785 of 7570 detections stand in the list twice.*Leave each in once"):
+        said(val, np.tile(published.image_ids, 2), np.tile(published.boxes, (2, 1)), np.tile(published.scores, 2))
+
+
+@pytest.mark.parametrize("value", [1e308, -1e9, 2e6])
+def test_coordinates_that_are_no_pixels(golden: Path, tmp_path: Path, value: float) -> None:
+    truth = read_ground_truth(golden / "miss_rate_150_gt.json")
+    records = json.loads((golden / "miss_rate_150_dt.json").read_text())
+    records[4]["bbox"][0] = value
+    (tmp_path / "dt.json").write_text(json.dumps(records))
+    with pytest.raises(AlfnetError, match=r"1 of 733 boxes have a coordinate beyond 1,000,000 pixels.*detection 5"):
+        read_detections(tmp_path / "dt.json", truth)
+
+
+def test_an_empty_text_file_is_named(golden: Path, tmp_path: Path) -> None:
+    truth = read_ground_truth(golden / "miss_rate_150_gt.json")
+    (tmp_path / "dt.txt").write_text("\n")
+    (warning,) = read_detections(tmp_path / "dt.txt", truth).warnings
+    assert "empty file" in warning
+    assert "100 %" in warning
+
+
+def test_image_numbers_of_another_list(shared: Path, tmp_path: Path, val: GroundTruth) -> None:
+    records = json.loads((shared / "data" / "detections" / "alfnet_resnet50_2s.json").read_text())
+    numbers = np.random.default_rng(1).permutation(500) + 1
+    for record in records:
+        record["image_id"] = int(numbers[record["image_id"] - 1])
+    (tmp_path / "dt.json").write_text(json.dumps(records))
+    found = evaluate_files(shared / "data" / "citypersons" / "val_gt.json", tmp_path / "dt.json", iou=[0.5])
+    (warning,) = found.warnings
+    assert "every image gets another one's boxes: the image numbers probably do not belong" in warning
+
+
+# -- ground truth ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def content(golden: Path) -> dict[str, Any]:
+    return json.loads((golden / "miss_rate_150_gt.json").read_text())
+
+
+def image_heights(content: dict[str, Any]) -> None:
+    for annotation in content["annotations"]:
+        annotation["height"] = 1024
+
+
+def all_twice(content: dict[str, Any]) -> None:
+    content["annotations"] += [a | {"id": a["id"] + 5000} for a in copy.deepcopy(content["annotations"])]
+
+
+def some_twice(content: dict[str, Any]) -> None:
+    pedestrians = [a for a in content["annotations"] if not a["ignore"]]
+    content["annotations"] += [a | {"id": a["id"] + 5000} for a in copy.deepcopy(pedestrians[:3])]
+
+
+def pedestrian(content: dict[str, Any], number: int) -> dict[str, Any]:
+    return [a for a in content["annotations"] if not a["ignore"]][number]
+
+
+CERTAIN: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
+    "the image's height": (image_heights, "annotations have the image's height under 'height'.*27.41"),
+    "all twice": (all_twice, "pedestrians are annotated twice.*two files joined"),
+    "negative height": (lambda c: pedestrian(c, 2).update(height=-3), "1 of 610 annotations have a negative height"),
+    "overflow": (lambda c: pedestrian(c, 2).update(bbox=[1e308, 1, 2, 3]), "1 of 610 annotations have a coordinate"),
+}
+LIKELY: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
+    "some twice": (some_twice, "3 of "),
+    "another height": (lambda c: pedestrian(c, 2).update(height=500), "1 of "),
+    "no area": (lambda c: pedestrian(c, 2)["bbox"].__setitem__(2, 0), "without area"),
+    "double ids": (lambda c: c["annotations"][5].update(id=1), "1 of 610 annotations have the id of another"),
+}
+
+
+@pytest.mark.parametrize("name", CERTAIN)
+def test_certain_mistakes_of_the_ground_truth(tmp_path: Path, content: dict[str, Any], name: str) -> None:
+    change, expected = CERTAIN[name]
+    change(content)
+    (tmp_path / "gt.json").write_text(json.dumps(content))
+    with pytest.raises(AlfnetError, match=expected):
+        read_ground_truth(tmp_path / "gt.json")
+
+
+@pytest.mark.parametrize("name", LIKELY)
+def test_likely_mistakes_of_the_ground_truth(tmp_path: Path, content: dict[str, Any], name: str) -> None:
+    change, expected = LIKELY[name]
+    change(content)
+    (tmp_path / "gt.json").write_text(json.dumps(content))
+    (warning,) = read_ground_truth(tmp_path / "gt.json").warnings
+    assert expected in warning
+
+
+def test_equal_rows() -> None:
+    rows = np.array([[1, 2], [3, 4], [1, 2], [2, 1], [1, 2.0]])
+    again, kept = equal_rows(rows)
+    assert again.tolist() == [False, False, True, False, True]
+    assert kept.tolist() == [True, False, False, False, False]
