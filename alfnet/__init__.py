@@ -1,7 +1,50 @@
 """ALFNet (ECCV 2018) in PyTorch: a single-stage pedestrian detector that regresses its anchors step by step.
 
 The packages follow the flow of the data, and a package imports only from those before it:
-annotations, synthetic -> boxes -> network -> training -> detection -> evaluation -> report.
+annotations -> boxes -> network -> training -> detection -> reading, evaluation -> report.
+
+    import alfnet
+
+    result = alfnet.evaluate("val_gt.json", "detections.json")
+    print(result)
+
+Nothing is imported before it is used: `import alfnet` takes some milliseconds, and the evaluation needs no torch.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from alfnet.detection.detector import Detector as Detector
+    from alfnet.evaluation.api import Result as Result
+    from alfnet.evaluation.api import evaluate as evaluate
+
 __version__ = "0.1.0"
+
+_PLACES = {
+    "Detector": "alfnet.detection.detector",
+    "Result": "alfnet.evaluation.api",
+    "evaluate": "alfnet.evaluation.api",
+}
+"""Where the public names are defined."""
+
+__all__ = ["Detector", "Result", "__version__", "evaluate"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module when it is first used."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'alfnet' has no attribute {name!r}")
+    from importlib import import_module
+
+    from alfnet.extras import extra_needed
+
+    with extra_needed():
+        value = getattr(import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -36,6 +36,13 @@ def exit_with_message(function: Callable[P, R]) -> Callable[P, R]:
             sys.exit(141)
         except OSError as error:
             print(f"error: {_trouble(error)}", file=sys.stderr)
+        except ModuleNotFoundError as error:
+            from alfnet.extras import missing_extra
+
+            sentence = missing_extra(error)
+            if sentence is None:
+                raise
+            print(f"error: {sentence}", file=sys.stderr)
         except KeyboardInterrupt:
             print("interrupted; run the same command again to go on", file=sys.stderr)
             sys.exit(130)

@@ -1,25 +1,68 @@
 """The command `alfnet`: a module per group of commands; each reads its options and calls one function of the package.
 
-What a command computes with is imported when it runs, so that `alfnet evaluate` starts without torch.
+What a command computes with is imported when it runs, so that `alfnet evaluate` starts at once and needs neither torch
+nor DVC. `EXTRAS` says which optional part of the package the other commands need.
 """
 
 from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
 from alfnet.cli import data, detect, evaluate, pipeline, prune, weights
 from alfnet.errors import exit_with_message
+from alfnet.extras import extra_needed
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="ALFNet, a single-stage pedestrian detector: data, detection, evaluation, weights. The pipeline itself: dvc repro.",
-)
-for command in (evaluate.evaluate, detect.detect, pipeline.profile, pipeline.check, prune.prune, pipeline.table):
-    app.command()(command)
-app.add_typer(data.app, name="data")
-app.add_typer(weights.app, name="weights")
+EXTRAS = {
+    "check": "pipeline",
+    "data": "train",
+    "detect": "detect",
+    "profile": "pipeline",
+    "prune": "pipeline",
+    "table": "pipeline",
+    "weights": "train",
+}
+"""The extra that a command, or a group of commands, needs; for others it follows from the module that is missing."""
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from alfnet import __version__
+
+        print(f"alfnet {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """ALFNet, a single-stage pedestrian detector: data, detection, evaluation, weights. The pipeline itself: dvc repro."""
+
+
+def _with_extra(function: Callable[..., Any], extra: str | None) -> Callable[..., Any]:
+    """A command that names what to install where an import fails for want of an extra."""
+
+    @functools.wraps(function)
+    def command(*arguments: Any, **options: Any) -> Any:
+        with extra_needed(extra):
+            return function(*arguments, **options)
+
+    return command
+
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, callback=_options)
+for function in (evaluate.evaluate, detect.detect, pipeline.profile, pipeline.check, prune.prune, pipeline.table):
+    app.command()(_with_extra(function, EXTRAS.get(function.__name__)))
+for name, group in (("data", data.app), ("weights", weights.app)):
+    for registered in group.registered_commands:
+        if registered.callback is not None:
+            registered.callback = _with_extra(registered.callback, EXTRAS.get(name))
+    app.add_typer(group, name=name)
 
 
 @exit_with_message

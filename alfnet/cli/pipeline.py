@@ -11,7 +11,6 @@ import typer
 from alfnet.cli.common import ParamsOption
 from alfnet.cli.prune import leftovers
 from alfnet.errors import AlfnetError
-from alfnet.params import load_params
 
 PROFILES = Path("profiles")
 
@@ -23,6 +22,8 @@ def profile(
     ] = False,
 ) -> None:
     """Replace params.yaml by profiles/NAME.yaml; without a name, list the profiles."""
+    from alfnet.params import load_params
+
     profiles = {path.stem: path for path in sorted(PROFILES.glob("*.yaml"))}
     if not profiles:
         raise AlfnetError(f"{PROFILES}/: no profiles here; run this in the project's folder")
@@ -48,6 +49,8 @@ def profile(
 
 def check(params_file: ParamsOption = Path("params.yaml")) -> None:
     """Check the parameter file, and name outputs of variants that it no longer has."""
+    from alfnet.params import load_params
+
     params = load_params(params_file)
     left = leftovers(params, params_file.parent)
     if left:
@@ -59,6 +62,7 @@ def check(params_file: ParamsOption = Path("params.yaml")) -> None:
 
 def table(params_file: ParamsOption = Path("params.yaml")) -> None:
     """Print the ablation table of the last `dvc repro`, and what it means."""
+    from alfnet.params import load_params
     from alfnet.report.report import print_summary
 
     print_summary(load_params(params_file), root=Path())

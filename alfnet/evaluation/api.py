@@ -1,0 +1,1 @@
+"""`alfnet.evaluate`: miss rates from Python."""
