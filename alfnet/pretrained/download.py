@@ -1,17 +1,18 @@
-"""Fetching one file from the web or a local path, whole and verified or not at all."""
+"""Fetching one file from the web or a local path, whole and verified or not at all; pooch does the transfer."""
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import ipaddress
 import os
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any
+
+import pooch
+import requests
 
 from alfnet.errors import AlfnetError
 from alfnet.files import atomic_path
@@ -20,7 +21,7 @@ Progress = Callable[[int, int | None], None]
 """Called with the bytes received so far and, where known, the bytes in all."""
 
 _CHUNK_BYTES = 1 << 20
-_TIMEOUT_SECONDS = 60  # without any byte from the server
+_TIMEOUT_SECONDS = 60.0  # without any byte from the server
 
 _BY_HAND = "fetch the file by hand and give its place as backbones.<name>.url, file:///path/to/file"
 
@@ -35,44 +36,93 @@ def download(
 ) -> None:
     """Fetch `url` (https:// or file://; http:// from this machine only) to `out`.
 
-    The content goes to a temporary file beside `out`, and takes its place when its size agrees with what the server
-    announced and with `expected_bytes`, and its checksum with `md5` (hexadecimal), each where known. Raises AlfnetError
-    otherwise, with what to do; nothing is left behind, and an earlier `out` stays as it was.
+    The content goes to a temporary file, and takes the place of `out` when its size agrees with what the server announced
+    and with `expected_bytes`, and its checksum with `md5` (hexadecimal), each where known. A redirect is followed only to
+    where a download may go in the first place. Raises AlfnetError otherwise, with what to do; nothing is left behind, and
+    an earlier `out` stays as it was.
     """
     out = Path(out)
     if out.is_dir():
         raise AlfnetError(f"{out}: is a folder; name the file that {url} should be stored as")
     scheme = _check(url)
-    with _open(url, scheme) as response, atomic_path(out) as temporary:
-        announced = _announced_bytes(url, response, scheme)
-        if None not in (announced, expected_bytes) and announced != expected_bytes:
-            _wrong_file(url, f"has {announced} bytes", f"{expected_bytes}", "bytes")
-        total = announced if announced is not None else expected_bytes
-        digest = hashlib.md5(usedforsecurity=False)
-        received = 0
-        with open(temporary, "wb") as file:
-            while chunk := _read(url, response, received, total):
-                file.write(chunk)
-                digest.update(chunk)
-                received += len(chunk)
-                if total is not None and received > total:
-                    _wrong_file(url, f"has more than {total} bytes", f"{total}", "bytes")
-                if progress is not None:
-                    progress(received, total)
-        if total is not None and received < total:
-            if announced is None:
-                _wrong_file(url, f"has {received} bytes", f"{total}", "bytes")
-            _broken_off(url, received, total)
-        if md5 is not None and digest.hexdigest() != md5.lower():
-            _wrong_file(url, f"has the MD5 checksum {digest.hexdigest()}", md5, "md5")
+    with atomic_path(out) as temporary, open(temporary, "wb") as file:
+        transfer = _Transfer(url, file, expected_bytes, progress)
+        if scheme == "file":
+            _copy(url, transfer)
+        else:
+            _fetch(url, transfer, proxies={"http": ""} if scheme == "http" else None)
+        file.flush()
+        if expected_bytes is not None and transfer.received != expected_bytes:
+            raise _wrong_file(url, f"has {transfer.received} bytes", f"{expected_bytes}", "bytes")
+        if md5 is not None and (digest := pooch.file_hash(str(temporary), alg="md5")) != md5.lower():
+            raise _wrong_file(url, f"has the MD5 checksum {digest}", md5, "md5")
 
 
-class _CheckedRedirects(urllib.request.HTTPRedirectHandler):
-    """Follow a redirect only to where a download may go in the first place, never from https:// to http:// abroad."""
+@dataclass
+class _Transfer:
+    """The file that a download is written to: it counts, tells the progress and ends what is not the expected file."""
 
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        _check(newurl)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+    url: str
+    file: IO[bytes]
+    expected: int | None
+    progress: Progress | None
+    announced: int | None = None
+    received: int = 0
+
+    def announce(self, total: int | None) -> None:
+        """Note the bytes that the server announces, before its content is read."""
+        self.announced = total
+        if None not in (total, self.expected) and total != self.expected:
+            raise _wrong_file(self.url, f"has {total} bytes", f"{self.expected}", "bytes")
+
+    def write(self, chunk: bytes) -> None:
+        """Write the next bytes."""
+        self.file.write(chunk)
+        self.received += len(chunk)
+        if self.expected is not None and self.received > self.expected:
+            raise _wrong_file(self.url, f"has more than {self.expected} bytes", f"{self.expected}", "bytes")
+        if self.progress is not None:
+            self.progress(self.received, self.announced)
+
+    def flush(self) -> None:
+        """Hand on, so that a full disk is noticed at once."""
+        self.file.flush()
+
+
+def _fetch(url: str, transfer: _Transfer, proxies: dict[str, str] | None) -> None:
+    def check(response: requests.Response, *_: Any, **__: Any) -> None:
+        if response.is_redirect:
+            target = urllib.parse.urljoin(response.url, response.headers["location"])
+            if _check(target) == "file":
+                raise AlfnetError(f"{url}: {response.status_code} a redirect to {target} is not allowed; {_BY_HAND}")
+        elif response.ok:
+            length = response.headers.get("Content-Length", "")
+            transfer.announce(int(length) if length.isdecimal() else None)
+
+    options = {"timeout": _TIMEOUT_SECONDS, "hooks": {"response": check}, "proxies": proxies}
+    try:
+        pooch.HTTPDownloader(chunk_size=_CHUNK_BYTES, **options)(url, transfer, None)
+    except requests.HTTPError as error:
+        answer = " ".join(str(error).split()).partition(" for url:")[0]
+        raise AlfnetError(f"{url}: the server answered {answer}; correct backbones.<name>.url, or {_BY_HAND}") from None
+    except (requests.RequestException, ValueError) as error:
+        timeout = isinstance(error, requests.Timeout) or "timed out" in str(error)
+        why = f"no answer for {_TIMEOUT_SECONDS:g} seconds" if timeout else " ".join(str(error).split())[-200:]
+        of = "" if transfer.announced is None else f" of {transfer.announced}"
+        begun = f"broke off after {transfer.received}{of} bytes" if transfer.received or of else "no connection"
+        raise AlfnetError(f"{url}: {begun} ({why}); nothing was kept: try again, or {_BY_HAND}") from None
+
+
+def _copy(url: str, transfer: _Transfer) -> None:
+    path = Path(urllib.request.url2pathname(urllib.parse.urlsplit(url).path))
+    try:
+        source = open(path, "rb")  # noqa: SIM115 (only opening it is guarded)
+    except OSError as error:
+        raise AlfnetError(f"{path}: {error.strerror}; {url} must name a file that can be read") from None
+    with source:
+        transfer.announce(os.fstat(source.fileno()).st_size)
+        while chunk := source.read(_CHUNK_BYTES):
+            transfer.write(chunk)
 
 
 def _check(url: str) -> str:
@@ -100,58 +150,8 @@ def _is_this_machine(host: str) -> bool:
         return host == "localhost"
 
 
-def _open(url: str, scheme: str) -> IO[bytes]:
-    if scheme == "file":
-        path = Path(urllib.request.url2pathname(urllib.parse.urlsplit(url).path))
-        try:
-            return open(path, "rb")
-        except OSError as error:
-            raise AlfnetError(f"{path}: {error.strerror}; {url} must name a file that can be read") from None
-    handlers: list[urllib.request.BaseHandler] = [_CheckedRedirects()]
-    if scheme == "http":  # this machine: not through the proxy that may stand before the web
-        handlers.append(urllib.request.ProxyHandler({}))
-    try:
-        response: IO[bytes] = urllib.request.build_opener(*handlers).open(url, timeout=_TIMEOUT_SECONDS)
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise AlfnetError(
-            f"{url}: the server answered {error.code} {' '.join(str(error.reason).split())}; "
-            f"correct backbones.<name>.url, or {_BY_HAND}"
-        ) from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise AlfnetError(f"{url}: no connection ({_reason(error)}); try again, or {_BY_HAND}") from None
-    return response
-
-
-def _announced_bytes(url: str, response: Any, scheme: str) -> int | None:
-    if scheme == "file":
-        return os.fstat(response.fileno()).st_size
-    length = response.headers.get("Content-Length")
-    return int(length) if length is not None and length.isdecimal() else None
-
-
-def _read(url: str, response: IO[bytes], received: int, total: int | None) -> bytes:
-    try:
-        return response.read(_CHUNK_BYTES)
-    except (OSError, http.client.HTTPException) as error:
-        _broken_off(url, received, total, _reason(error))
-
-
-def _broken_off(url: str, received: int, total: int | None, reason: str = "") -> NoReturn:
-    of = "" if total is None else f" of {total}"
-    why = f" ({reason})" if reason else ""
-    raise AlfnetError(f"{url}: broke off after {received}{of} bytes{why}; nothing was kept: try again, or {_BY_HAND}")
-
-
-def _wrong_file(url: str, found: str, expected: str, key: str) -> NoReturn:
-    raise AlfnetError(
+def _wrong_file(url: str, found: str, expected: str, key: str) -> AlfnetError:
+    return AlfnetError(
         f"{url}: {found}, {expected} was expected; nothing was kept: correct backbones.<name>.url or "
         f"backbones.<name>.{key}, or {_BY_HAND}"
     )
-
-
-def _reason(error: Exception) -> str:
-    inner = error.reason if isinstance(error, urllib.error.URLError) else error
-    if isinstance(inner, TimeoutError):
-        return f"no answer for {_TIMEOUT_SECONDS} seconds"
-    return " ".join(str(inner).split()) or type(inner).__name__
