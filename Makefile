@@ -1,7 +1,7 @@
 # make repro   the whole pipeline on the current params.yaml, then the table
 # make test    the tests
 # make lint    ruff and mypy
-# make lock    resolve requirements.lock again from pyproject.toml
+# make lock    requirements.lock, with hashes, from pyproject.toml; present versions stay (make lock LOCK=--upgrade)
 # make portability   compare bytes with emulated Intel and AMD processors (needs Debian's qemu-user)
 # make fidelity      write docs/fidelity.md
 SHELL := /bin/bash
@@ -18,7 +18,7 @@ environment:
 	  echo "Building .venv from requirements.lock (once, some minutes)"; \
 	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 >= 3.11 is needed, this is " + sys.version)'; \
 	  $(PYTHON) -m venv --clear .venv; \
-	  $(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.lock; \
+	  $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock; \
 	  $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .; \
 	  cp requirements.lock .venv/requirements.lock; }
 
@@ -36,10 +36,10 @@ lint: environment
 	@mypy
 
 lock:
-	@set -e; scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; \
-	  $(PYTHON) -m venv $$scratch; $$scratch/bin/python -m pip install -q --disable-pip-version-check '.[dev]'; \
-	  { echo '# Exact versions, by `make lock` from pyproject.toml.'; \
-	    $$scratch/bin/python -m pip freeze --all --exclude pip --exclude alfnet; } > requirements.lock
+	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	  $(PYTHON) -m venv "$$scratch"; "$$scratch/bin/python" -m pip install -q --disable-pip-version-check uv; \
+	  "$$scratch/bin/uv" pip compile -q pyproject.toml --extra dev --generate-hashes --python-version 3.11 \
+	    --python-platform x86_64-manylinux_2_28 --custom-compile-command 'make lock' $(LOCK) -o requirements.lock
 
 portability: environment
 	@python -m tools.portability

@@ -360,7 +360,10 @@ DOUBTFUL: dict[str, tuple[Callable[[Records], Records], list[str]]] = {
     "equal scores": (each(lambda r: r.update(score=1)), ["all 733 scores are equal", "detector's scores"]),
     "empty boxes": (some(lambda r: r.update(bbox=[9, 9, 0, 9])), ["3 of 733 boxes have no area", "in detection 5"]),
     "other classes": (some(lambda r: r.update(category_id=3)), ["3 of 733", "left out", "3 (3 times)"]),
-    "few images": (lambda records: records[:60], ["images with Reasonable pedestrians have no detection", "is the file whole"]),
+    "few images": (
+        lambda records: records[:60],
+        ["images with Reasonable pedestrians have no detection", "is the file whole"],
+    ),
     "one image's corners": (
         lambda records: [r | {"bbox": corners(r)} for r in records[2:4]],
         ["xyxy", "2 of 2", "write x1, y1, x2 - x1, y2 - y1"],
