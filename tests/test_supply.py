@@ -51,6 +51,6 @@ def test_a_licence_nobody_decided_on_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_list_in_docs_is_fresh() -> None:
-    listed = dict(re.findall(r"^\| ([a-z0-9-]+) \| (.+) \|$", licences.OUT.read_text(), re.MULTILINE))
+    listed = dict(re.findall(r"^\| ([a-z0-9][a-z0-9-]*) \| (.+) \|$", licences.OUT.read_text(), re.MULTILINE))
     listed.pop("package", None)
     assert listed == {name: said.replace("|", "/") for name, said in licences.rows()}
