@@ -7,19 +7,21 @@ import numpy.typing as npt
 
 from alfnet.evaluation.pairs import Pairs, overlapping_pairs
 from alfnet.reading.ground_truth import GroundTruth
-from alfnet.reading.records import Booleans, Integers
+from alfnet.reading.records import Booleans, Floats, Integers
 from alfnet.reading.results_file import Detections
 
 FALSE_POSITIVE, TRUE_POSITIVE, IGNORED = 0, 1, 2
 """States of a detection."""
 
 
-def rank(detections: Detections, per_image: int) -> Integers:
+def rank(detections: Detections, per_image: int | None) -> Integers:
     """Return the indices of the detections that count, best first: at most the `per_image` best of each image.
 
     Equal scores go by image id, then by order in the file.
     """
     order = np.lexsort((detections.image_ids, -detections.scores))  # stable, so equal keys stay in file order
+    if per_image is None:
+        return order
     image_ids = detections.image_ids[order]
     _, counts = np.unique(image_ids, return_counts=True)
     if len(counts) and counts.max() > per_image:
@@ -30,32 +32,52 @@ def rank(detections: Detections, per_image: int) -> Integers:
     return order
 
 
-def ranked_pairs(ground_truth: GroundTruth, detections: Detections, order: Integers, threshold: float) -> Pairs:
-    """Return the pairs at IoU (or cover of an ignored ground truth) >= threshold of the detections in `order`."""
+def ranked_pairs(
+    ground_truth: GroundTruth,
+    detections: Detections,
+    order: Integers,
+    threshold: float,
+    *,
+    matched_boxes: Floats | None = None,
+    later_first: bool = True,
+    epsilon: float = 0.0,
+) -> Pairs:
+    """Return the pairs at IoU (or cover of an ignored ground truth) >= threshold of the detections in `order`.
+
+    The last three: see `overlapping_pairs`.
+    """
     return overlapping_pairs(
         detections.image_ids[order],
         detections.boxes[order],
         ground_truth.annotation_image_ids,
         ground_truth.boxes,
         threshold,
+        matched_boxes=matched_boxes,
+        later_first=later_first,
+        epsilon=epsilon,
     )
 
 
 def match_pairs(
-    pairs: Pairs, taking_part: Booleans, ignored: Booleans, threshold: float
+    pairs: Pairs, taking_part: Booleans, ignored: Booleans, threshold: float, *, threshold_included: bool = True
 ) -> tuple[npt.NDArray[np.int8], Booleans]:
     """Give each detection, best first, its best free ground truth.
 
     taking_part (D,) tells which detections count at all, ignored (G,) which ground truths do not. A detection without a
     free ground truth at IoU >= threshold is ignored if it covers an ignored one (intersection / area of the detection
-    >= threshold), which any number may do. Returns the states (D,) and which ground truths were detected (G,).
+    >= threshold), which any number may do; > instead of >= without `threshold_included`. Returns the states (D,) and
+    which ground truths were detected (G,).
     """
+
+    def reached(overlap: Floats) -> Booleans:
+        return overlap >= threshold if threshold_included else overlap > threshold
+
     on_ignored = ignored[pairs.ground_truth]
-    allowed = taking_part[pairs.detection] & ~on_ignored & (pairs.iou >= threshold)
+    allowed = taking_part[pairs.detection] & ~on_ignored & reached(pairs.iou)
     detection, truth = _take_turns(pairs, np.flatnonzero(allowed), len(ignored))
     state = np.full(len(taking_part), FALSE_POSITIVE, dtype=np.int8)
     state[~taking_part] = IGNORED
-    state[pairs.detection[on_ignored & (pairs.cover >= threshold)]] = IGNORED
+    state[pairs.detection[on_ignored & reached(pairs.cover)]] = IGNORED
     state[detection] = TRUE_POSITIVE  # last: a pedestrian goes before an ignored ground truth
     detected = np.zeros(len(ignored), dtype=np.bool_)
     detected[truth] = True

@@ -13,8 +13,8 @@ from alfnet.reading.records import Floats, Integers
 class Pairs:
     """P pairs of a detection and a ground truth of the same image.
 
-    Sorted by detection; within a detection by descending IoU, of equal IoUs the later ground truth first: a
-    detection's pairs stand in its order of preference.
+    Sorted by detection; within a detection by descending IoU, of equal IoUs the later ground truth first (or the
+    earlier): a detection's pairs stand in its order of preference.
     """
 
     detection: Integers
@@ -28,40 +28,70 @@ class Pairs:
 
 
 def overlapping_pairs(
-    image_ids: Integers, boxes: Floats, truth_image_ids: Integers, truth_boxes: Floats, threshold: float
+    image_ids: Integers,
+    boxes: Floats,
+    truth_image_ids: Integers,
+    truth_boxes: Floats,
+    threshold: float,
+    *,
+    matched_boxes: Floats | None = None,
+    later_first: bool = True,
+    epsilon: float = 0.0,
 ) -> Pairs:
     """Return all pairs whose IoU, or whose cover, is at least `threshold` (> 0).
 
     image_ids (D,) and boxes (D, 4) are the detections, truth_image_ids (G,) and truth_boxes (G, 4) the ground truths;
     boxes are x, y, width, height in pixels, and areas are width * height: no +1 here, other than in training.
+    `matched_boxes` (G, 4) are the ground truths as the IoU sees them, where that differs from how the cover does.
+    `epsilon` (square pixels) is added to the areas that are divided by.
     """
     by_image = np.argsort(image_ids, kind="stable")
     truth_by_image = np.argsort(truth_image_ids, kind="stable")
     common = np.intersect1d(image_ids, truth_image_ids)
     first, last = _bounds(image_ids[by_image], common)
     truth_first, truth_last = _bounds(truth_image_ids[truth_by_image], common)
-    near, far = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    truth_near, truth_far = truth_boxes[:, :2], truth_boxes[:, :2] + truth_boxes[:, 2:]
 
-    found: list[tuple[Integers, Integers, Floats]] = []
+    detection_sides = (boxes[:, :2], boxes[:, :2] + boxes[:, 2:])
+    truth_sides = [
+        (given[:, :2], given[:, :2] + given[:, 2:]) for given in (truth_boxes, matched_boxes) if given is not None
+    ]
+
+    found: list[tuple[Integers, Integers]] = []
     for image in range(len(common)):
         here = by_image[first[image] : last[image]]
         truths = truth_by_image[truth_first[image] : truth_last[image]]
-        # (detections of this image, its ground truths, x and y)
-        side = np.minimum(far[here, None], truth_far[truths]) - np.maximum(near[here, None], truth_near[truths])
-        row, column = np.nonzero((side > 0).all(axis=2))
-        found.append((here[row], truths[column], side[row, column, 0] * side[row, column, 1]))
-
+        near, far = detection_sides[0][here, None], detection_sides[1][here, None]
+        # (detections of this image, its ground truths)
+        meet = np.zeros((len(here), len(truths)), dtype=np.bool_)
+        for truth_near, truth_far in truth_sides:
+            meet |= (np.minimum(far, truth_far[truths]) > np.maximum(near, truth_near[truths])).all(axis=2)
+        row, column = np.nonzero(meet)
+        found.append((here[row], truths[column]))
     detection = np.concatenate([part[0] for part in found] or [np.empty(0, np.int64)])
     truth = np.concatenate([part[1] for part in found] or [np.empty(0, np.int64)])
-    intersection = np.concatenate([part[2] for part in found] or [np.empty(0)])
+
     with np.errstate(all="ignore"):  # sides of 1e-200 or 1e200 px have no product; NaN reaches no threshold
-        area, truth_area = boxes[:, 2] * boxes[:, 3], truth_boxes[:, 2] * truth_boxes[:, 3]
-        iou = intersection / (area[detection] + truth_area[truth] - intersection)
-        cover = intersection / area[detection]
+        area = boxes[:, 2] * boxes[:, 3]
+        intersection = _intersection(boxes, detection, truth_boxes, truth)
+        cover = intersection / (area[detection] + epsilon)
+        matched = truth_boxes if matched_boxes is None else matched_boxes
+        if matched_boxes is not None:
+            intersection = _intersection(boxes, detection, matched, truth)
+        truth_area = matched[:, 2] * matched[:, 3]
+        iou = intersection / (area[detection] + truth_area[truth] - intersection + epsilon)
     keep = np.flatnonzero((iou >= threshold) | (cover >= threshold))
-    keep = keep[np.lexsort((-truth[keep], -iou[keep], detection[keep]))]
+    preference = -truth[keep] if later_first else truth[keep]
+    keep = keep[np.lexsort((preference, -iou[keep], detection[keep]))]
     return Pairs(detection[keep], truth[keep], iou[keep], cover[keep])
+
+
+def _intersection(boxes: Floats, detection: Integers, truth_boxes: Floats, truth: Integers) -> Floats:
+    """Area of the intersection of each pair, 0 where they do not meet."""
+    first, second = boxes[detection], truth_boxes[truth]
+    sides = np.minimum(first[:, :2] + first[:, 2:], second[:, :2] + second[:, 2:]) - np.maximum(
+        first[:, :2], second[:, :2]
+    )
+    return np.where((sides > 0).all(axis=1), sides[:, 0] * sides[:, 1], 0.0)
 
 
 def _bounds(ordered: Integers, ids: Integers) -> tuple[Integers, Integers]:

@@ -50,10 +50,19 @@ class GroundTruth:
     heights: Floats
     """(G,) pixels, the file's `height`."""
     visible_ratios: Floats
-    """(G,) visible area / full area."""
+    """(G,) visible area / full area; NaN where the file does not say, infinity for whole pedestrians of a .vbb file."""
     ignored: Booleans
     """(G,) the file's `ignore`: ignore regions, riders, sitting persons, groups."""
     warnings: tuple[str, ...] = ()
+    annotations: str = "coco"
+    """The kind of annotations, which a protocol may belong to: coco, odgt, vbb or bbgt (Caltech's text files)."""
+    category: int = PEDESTRIAN
+    """The category that is evaluated, in the detections too."""
+
+    def sizes_of(self, image_ids: Integers) -> Floats:
+        """Width and height (n, 2) in pixels of the images with these ids (n,), which must be there; NaN where unknown."""
+        order = np.argsort(self.image_ids, kind="stable")
+        return self.image_sizes[order[np.searchsorted(self.image_ids, image_ids, sorter=order)]][:, ::-1]
 
     def ids_by_name(self) -> dict[str, int]:
         """Image ids by file name, by its last part and by that without suffix, where that is unique."""
