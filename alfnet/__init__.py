@@ -13,9 +13,10 @@ Nothing is imported before it is used: `import alfnet` takes some milliseconds, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as typing's, whose import would be half of this package's
 if TYPE_CHECKING:
+    from typing import Any
+
     from alfnet.detection.detector import Detector as Detector
     from alfnet.evaluation.api import Result as Result
     from alfnet.evaluation.api import evaluate as evaluate

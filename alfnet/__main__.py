@@ -1,5 +1,20 @@
-"""python -m alfnet."""
+"""The program `alfnet`, also as `python -m alfnet`: Ctrl-C ends it with a line, from the first moment on."""
 
-from alfnet.cli import main
+from __future__ import annotations
 
-main()
+import sys
+
+
+def main() -> None:
+    """Import and run the command line."""
+    try:
+        from alfnet.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,11 +44,19 @@ def exit_with_message(function: Callable[P, R]) -> Callable[P, R]:
                 raise
             print(f"error: {sentence}", file=sys.stderr)
         except KeyboardInterrupt:
-            print("interrupted; run the same command again to go on", file=sys.stderr)
-            sys.exit(130)
+            _say_interrupted()
+        except SystemExit as stop:  # the command line's library has seen Ctrl-C first
+            if stop.code == 130:
+                _say_interrupted()
+            raise
         sys.exit(2)
 
     return wrapped
+
+
+def _say_interrupted() -> NoReturn:
+    print("interrupted; run the same command again to go on", file=sys.stderr)
+    sys.exit(130)
 
 
 def _trouble(error: OSError) -> str:
