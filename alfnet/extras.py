@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from alfnet.errors import AlfnetError
 
 EXTRA_OF_MODULE = {
+    "PIL": "detect",
+    "av": "detect",
     "cv2": "detect",
-    "lightning_fabric": "detect",
     "pydantic": "detect",
     "safetensors": "detect",
+    "simplejpeg": "detect",
     "torch": "detect",
     "torchvision": "detect",
     "scipy": "mat",
@@ -22,6 +24,7 @@ EXTRA_OF_MODULE = {
     "pandas": "notebook",
     "h5py": "train",
     "dvclive": "train",
+    "lightning_fabric": "train",
     "dvc": "pipeline",
     "jinja2": "pipeline",
     "onnx": "export",

@@ -82,7 +82,7 @@ def test_other_kinds_become_three_channels_of_8_bits(tmp_path: Path, picture: np
 
 
 def test_missing_folder_empty(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    refused(tmp_path / "none.png", capfd, "no such picture; put it there")
+    refused(tmp_path / "none.png", capfd, "no such image; put it there")
     refused(tmp_path, capfd, "is a folder")
     (tmp_path / "empty.png").touch()
     refused(tmp_path / "empty.png", capfd, "is empty; copy or make")
@@ -116,11 +116,11 @@ def test_every_damaged_byte_of_a_png_is_noticed(tmp_path: Path, capfd: pytest.Ca
 def test_no_picture(tmp_path: Path, picture: np.ndarray, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a.png"
     path.write_text("not a picture")
-    refused(path, capfd, "not readable as a picture")
+    refused(path, capfd, "not readable as an image")
     whole = encoded(picture)
     head = b"IHDR" + struct.pack(">II", 200000, 200000) + whole[24:29]
     path.write_bytes(whole[:12] + head + struct.pack(">I", zlib.crc32(head)) + whole[33:])
-    refused(path, capfd, "not readable as a picture")  # 40 gigapixels
+    refused(path, capfd, "200000 x 200000 px; more than 200 million")
 
 
 def test_another_size(tmp_path: Path, picture: np.ndarray, capfd: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from alfnet.detection.drawing import draw_detections
 from alfnet.detection.results import ImageDetections, write_coco, write_text
 from alfnet.errors import AlfnetError
 from alfnet.files import atomic_path, write_json
-from alfnet.images import PICTURE_SUFFIXES, read_image, write_png
+from alfnet.images import IMAGE_SUFFIXES, read_image, write_png
 from alfnet.network.alfnet import ALFNet
 from alfnet.params import DetectSettings
 from alfnet.progress import progress_report
@@ -81,9 +81,9 @@ def detect_pictures(weights: Path, pictures: Sequence[Path], settings: DetectSet
 def _picture_files(pictures: Iterable[Path]) -> Iterable[Path]:
     for path in pictures:
         if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES)
+            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
             if not inside:
-                raise AlfnetError(f"{path}: no pictures in this folder (looked for {', '.join(PICTURE_SUFFIXES)})")
+                raise AlfnetError(f"{path}: no pictures in this folder (looked for {', '.join(IMAGE_SUFFIXES)})")
             yield from inside
         elif path.exists():
             yield path
