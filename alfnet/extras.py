@@ -24,6 +24,7 @@ EXTRA_OF_MODULE = {
     "pandas": "notebook",
     "h5py": "train",
     "dvclive": "train",
+    "pooch": "train",
     "lightning_fabric": "train",
     "dvc": "pipeline",
     "jinja2": "pipeline",

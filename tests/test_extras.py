@@ -26,7 +26,7 @@ HEAVY = (
     "pandas",
     "matplotlib",
 )
-MODULE_OF_PACKAGE = {"opencv-python-headless": "cv2", "ruamel.yaml": "ruamel", "pytest-xdist": "xdist"}
+MODULE_OF_PACKAGE = {"opencv-python-headless": "cv2", "ruamel.yaml": "ruamel", "pytest-xdist": "xdist", "pillow": "PIL"}
 
 
 def python(code: str, *arguments: str, cwd: Path | None = None, code_expected: int = 0) -> str:
