@@ -51,6 +51,7 @@ def configure_libraries(runtime: Runtime) -> None:
     import cv2
     import torch
 
+    keep_freed_memory()
     # OpenCV's threads would compete with torch's, and its pictures are small.
     cv2.setNumThreads(1)
     if runtime == "portable":
@@ -58,3 +59,22 @@ def configure_libraries(runtime: Runtime) -> None:
         torch.use_deterministic_algorithms(True)
         # It would also fill all fresh memory, to make reads of it repeatable; nothing here reads what it has not written.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what is freed for the next allocation, where glibc is what allocates. It changes no result.
+
+    By default it gives every large tensor back to the system, and each update of a small network then pays for some
+    thousand page faults.
+    """
+    import ctypes
+
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    trim_threshold, mmap_threshold = -1, -3
+    # The larger is refused by versions of glibc that allow half a heap at most.
+    if not mallopt(mmap_threshold, 1 << 30):
+        mallopt(mmap_threshold, 32 << 20)
+    mallopt(trim_threshold, 2**31 - 1)

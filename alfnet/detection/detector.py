@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from alfnet.boxes.anchors import anchors
-from alfnet.boxes.coding import step_boxes
+from alfnet.boxes.cascade import cascade
 from alfnet.detection.postprocess import (
     Selection,
     boxes_step,
@@ -67,9 +67,8 @@ class Detector:
         images = torch.nn.functional.pad(images, (0, padded_width - width, 0, padded_height - height))
         predictions = self.model(images.contiguous(memory_format=torch.channels_last))
 
-        boxes = [self._default_boxes(padded_height, padded_width)]
-        for _, offsets in predictions:
-            boxes.append(step_boxes(boxes[-1], offsets[0], height, width))
+        default = self._default_boxes(padded_height, padded_width)
+        boxes = cascade(default, [offsets[0] for _, offsets in predictions], height, width)
         scores = [logits[0].sigmoid() for logits, _ in predictions]
         products = step_scores(scores)
         steps = [self._select(b, s) for b, s in zip(boxes[1:], products, strict=True)]

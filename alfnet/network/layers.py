@@ -60,7 +60,25 @@ class SameConv2d(Conv2d):
         if (top, left) != (bottom, right):
             input = F.pad(input, (left, right, top, bottom))
             top = left = 0
-        return F.conv2d(input, self.weight, self.bias, self.stride, (top, left), self.dilation, self.groups)
+        return convolve(input, self.weight, self.bias, stride=self.stride, padding=(top, left), groups=self.groups)
+
+
+def convolve(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    *,
+    stride: tuple[int, ...] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+    groups: int = 1,
+) -> Tensor:
+    """F.conv2d, by way of oneDNN for a kernel of one pixel too.
+
+    On a single thread PyTorch leaves such a kernel to an implementation of its own that is about twice as slow with its
+    gradients, unless the kernel is dilated; and dilating one pixel changes nothing.
+    """
+    dilation = 2 if weight.shape[2:] == (1, 1) else 1
+    return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
 
 
 def same_max_pool(input: Tensor, kernel: int = 3, stride: int = 2) -> Tensor:

@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from alfnet.boxes.anchors import anchors
-from alfnet.boxes.coding import step_boxes
+from alfnet.boxes.cascade import cascade
 from alfnet.boxes.targets import Targets, assign
 from alfnet.errors import AlfnetError
 from alfnet.network.alfnet import ALFNet, normalise
@@ -161,21 +161,19 @@ class BatchLosses:
         self, predictions: Sequence[tuple[Tensor, Tensor]], batch: Batch, steps: Sequence[int]
     ) -> dict[int, Targets]:
         """Targets of `steps`: every step starts from the boxes of the one before it, the first from the anchors."""
-        boxes = self.anchors
+        before = [offsets.detach() for _, offsets in predictions[: max(steps) - 1]]
+        boxes = cascade(self.anchors, before, self.height, self.width)
         targets: dict[int, Targets] = {}
-        for step in range(1, max(steps) + 1):
-            if step in steps:
-                pair = self.thresholds[step - 1]
-                targets[step] = assign(
-                    boxes,
-                    batch.pedestrians,
-                    batch.ignore_regions,
-                    lower=pair.lower,
-                    upper=pair.upper,
-                    order="positives_first" if step == 1 else self.settings.targets.later_steps,
-                )
-            if step < max(steps):
-                boxes = step_boxes(boxes, predictions[step - 1][1].detach(), self.height, self.width)
+        for step in steps:
+            pair = self.thresholds[step - 1]
+            targets[step] = assign(
+                boxes[step - 1],
+                batch.pedestrians,
+                batch.ignore_regions,
+                lower=pair.lower,
+                upper=pair.upper,
+                order="positives_first" if step == 1 else self.settings.targets.later_steps,
+            )
         return targets
 
     @torch.no_grad()
