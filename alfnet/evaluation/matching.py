@@ -61,12 +61,22 @@ def ranked_pairs(
 def match_pairs(
     pairs: Pairs, taking_part: Booleans, ignored: Booleans, threshold: float, *, threshold_included: bool = True
 ) -> tuple[npt.NDArray[np.int8], Booleans]:
+    """Return the states of detections (D,) and which ground truths were detected (G,): see `assign_pairs`."""
+    state, partner = assign_pairs(pairs, taking_part, ignored, threshold, threshold_included=threshold_included)
+    detected = np.zeros(len(ignored), dtype=np.bool_)
+    detected[partner[partner >= 0]] = True
+    return state, detected
+
+
+def assign_pairs(
+    pairs: Pairs, taking_part: Booleans, ignored: Booleans, threshold: float, *, threshold_included: bool = True
+) -> tuple[npt.NDArray[np.int8], Integers]:
     """Give each detection, best first, its best free ground truth.
 
     taking_part (D,) tells which detections count at all, ignored (G,) which ground truths do not. A detection without a
     free ground truth at IoU >= threshold is ignored if it covers an ignored one (intersection / area of the detection
-    >= threshold), which any number may do; > instead of >= without `threshold_included`. Returns the states (D,) and
-    which ground truths were detected (G,).
+    >= threshold), which any number may do; > instead of >= without `threshold_included`. Returns the states (D,), and
+    the ground truth that each detection found (D,), -1 for none.
     """
 
     def reached(overlap: Floats) -> Booleans:
@@ -79,9 +89,9 @@ def match_pairs(
     state[~taking_part] = IGNORED
     state[pairs.detection[on_ignored & reached(pairs.cover)]] = IGNORED
     state[detection] = TRUE_POSITIVE  # last: a pedestrian goes before an ignored ground truth
-    detected = np.zeros(len(ignored), dtype=np.bool_)
-    detected[truth] = True
-    return state, detected
+    partner = np.full(len(taking_part), -1, dtype=np.int64)
+    partner[detection] = truth
+    return state, partner
 
 
 def _take_turns(pairs: Pairs, allowed: Integers, truths: int) -> tuple[Integers, Integers]:

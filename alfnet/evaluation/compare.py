@@ -1,0 +1,315 @@
+"""Two sets of detections side by side: is the difference more than the choice of images, and whom does one alone find?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from alfnet.errors import AlfnetError
+from alfnet.evaluation.bootstrap import (
+    RESAMPLES,
+    SEED,
+    Interval,
+    Ranked,
+    draw,
+    interval,
+    rank_columns,
+    ranked,
+    weighted_miss_rates,
+)
+from alfnet.evaluation.error_kinds import NAMES, ErrorKinds, error_kinds
+from alfnet.evaluation.matching import FALSE_POSITIVE, IGNORED
+from alfnet.evaluation.miss_rate import iou_key
+from alfnet.evaluation.outcomes import Outcomes, all_outcomes, image_places
+from alfnet.evaluation.protocol import CITYPERSONS, Protocol
+from alfnet.evaluation.subsets import Subset
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.records import Booleans, Floats, Integers
+from alfnet.reading.results_file import Detections
+
+FPPI = 0.316
+"""False positives per image at which pedestrians count as found: both detectors make equally many mistakes there."""
+HEIGHT_BINS = (50, 75, 100, 150)
+VISIBILITY_BINS = (0.2, 0.65, 0.9)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The miss rates of A and B for one subset and IoU threshold, in percent, and what their difference is worth."""
+
+    a: float | None
+    b: float | None
+    interval: Interval | None
+    """Of A - B over resampled images, the same for both; None without pedestrians."""
+    p_value: float | None
+    """Of the permutation test: how often exchanging A and B on random images gives a difference as large."""
+
+    @property
+    def value(self) -> float | None:
+        """A - B: below zero where A misses fewer."""
+        return None if self.a is None or self.b is None else self.a - self.b
+
+    @property
+    def shows(self) -> bool:
+        """Whether the interval excludes zero."""
+        return self.interval is not None and (self.interval.low > 0 or self.interval.high < 0)
+
+
+@dataclass(frozen=True)
+class FoundAlone:
+    """A pedestrian that one of the two finds and the other misses, at equally many false positives per image."""
+
+    ground_truth: int
+    """Index into the ground truth's annotations."""
+    image_id: int
+    image: str
+    box: tuple[float, float, float, float]
+    height: float
+    visible_ratio: float
+    found_by: str
+    """"A" or "B"."""
+    score: float
+    other_kind: str
+    """Why the other one missed: a kind of `alfnet.evaluation.error_kinds`."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sets of detections compared on one ground truth."""
+
+    names: tuple[str, str]
+    differences: Mapping[str, Mapping[str, Difference]]
+    """{"iou_0.50": {"reasonable": Difference, ...}, ...}"""
+    iou: float
+    """The IoU threshold and subset of what follows."""
+    subset: str
+    fppi: float
+    pedestrians: int
+    found_by_both: int
+    found_by_neither: int
+    found_alone: tuple[FoundAlone, ...]
+    """In the order of the ground truth."""
+    kinds: tuple[ErrorKinds, ErrorKinds]
+    images: int
+
+    def of(self, who: str) -> list[FoundAlone]:
+        """Return the pedestrians that "A" or "B" alone finds."""
+        return [found for found in self.found_alone if found.found_by == who]
+
+    def counts(self) -> dict[str, dict[str, tuple[int, int]]]:
+        """Return how many A alone and B alone find, by height, by visible part and by the other's error.
+
+        {"height": {"50-75": (a, b), ...}, "visible": {...}, "error": {...}}; rows that nobody is in are left out.
+        """
+        tables: dict[str, dict[str, tuple[int, int]]] = {}
+        for name, rows in (
+            ("height", [_bin(found.height, HEIGHT_BINS) for found in self.found_alone]),
+            ("visible", [_bin(found.visible_ratio, VISIBILITY_BINS) for found in self.found_alone]),
+            ("error", [NAMES[found.other_kind] for found in self.found_alone]),
+        ):
+            order = {"height": HEIGHT_BINS, "visible": VISIBILITY_BINS}.get(name)
+            labels = sorted(set(rows)) if order is None else [label for label in _labels(order) if label in rows]
+            tables[name] = {
+                label: tuple(  # type: ignore[misc]
+                    sum(
+                        row == label and found.found_by == who
+                        for row, found in zip(rows, self.found_alone, strict=True)
+                    )
+                    for who in ("A", "B")
+                )
+                for label in labels
+            }
+        return tables
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON-able data."""
+        return {
+            "a": self.names[0],
+            "b": self.names[1],
+            "images": self.images,
+            "miss_rates": {
+                key: {
+                    subset: {
+                        "a": _six(found.a),
+                        "b": _six(found.b),
+                        "a_minus_b": _six(found.value),
+                        "low": _six(found.interval.low) if found.interval else None,
+                        "high": _six(found.interval.high) if found.interval else None,
+                        "p_value": _six(found.p_value),
+                    }
+                    for subset, found in row.items()
+                }
+                for key, row in self.differences.items()
+            },
+            "found": {
+                "iou": self.iou,
+                "subset": self.subset,
+                "fppi": self.fppi,
+                "pedestrians": self.pedestrians,
+                "by_both": self.found_by_both,
+                "by_neither": self.found_by_neither,
+                "by_a_alone": len(self.of("A")),
+                "by_b_alone": len(self.of("B")),
+                "counts": {name: {k: list(v) for k, v in table.items()} for name, table in self.counts().items()},
+                "alone": [
+                    {
+                        "annotation": found.ground_truth + 1,
+                        "image_id": found.image_id,
+                        "image": found.image,
+                        "bbox": list(found.box),
+                        "height": found.height,
+                        "visible_ratio": found.visible_ratio,
+                        "found_by": found.found_by.lower(),
+                        "score": found.score,
+                        "error_of_the_other": found.other_kind,
+                    }
+                    for found in self.found_alone
+                ],
+            },
+        }
+
+
+def compare_detections(
+    ground_truth: GroundTruth,
+    first: Detections,
+    second: Detections,
+    *,
+    names: tuple[str, str] = ("A", "B"),
+    iou_thresholds: Sequence[float] = (0.5, 0.75),
+    subsets: Sequence[Subset] | None = None,
+    protocol: Protocol = CITYPERSONS,
+    fppi: float = FPPI,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> Comparison:
+    """Compare two sets of detections of the same images.
+
+    The bootstrap draws images, the same for both. The permutation test exchanges A's and B's detections on a random
+    half of the images; for that, scores are replaced by the number of false positives that the detector makes at them,
+    so that the two need no common scale. Who is found is told for the first subset at the lowest IoU threshold, each
+    detector at its own score for `fppi` false positives per image. Raises AlfnetError for IoU thresholds outside 0.5 to
+    0.95, fewer than 2 resamples and an `fppi` that is not above 0.
+    """
+    if resamples < 2:
+        raise AlfnetError(f"{resamples} resamples were asked for; an interval needs 2 at least, 1000 are usual")
+    if not fppi > 0:
+        raise AlfnetError(f"{fppi:g} false positives per image were asked for; give a number above 0, such as {FPPI}")
+    images = len(ground_truth.image_ids)
+    weights = draw(images, resamples, seed)
+    exchange = np.random.default_rng([seed, 1]).integers(0, 2, size=(resamples, images)).astype(np.int32)
+    differences: dict[str, dict[str, Difference]] = {}
+    shown: tuple[Outcomes, Outcomes] | None = None
+    results = (
+        all_outcomes(ground_truth, detections, iou_thresholds, subsets, protocol) for detections in (first, second)
+    )
+    for a, b in zip(*results, strict=True):
+        shown = shown or (a, b)
+        differences.setdefault(iou_key(a.iou), {})[a.subset.name] = _difference(a, b, weights, exchange)
+    if shown is None:
+        raise AlfnetError("no subset was given to compare")
+    kinds = (error_kinds(shown[0]), error_kinds(shown[1]))
+    found = (shown[0].found(fppi), shown[1].found(fppi))
+    counted = ~shown[0].ignored
+    return Comparison(
+        names=names,
+        differences=differences,
+        iou=shown[0].iou,
+        subset=shown[0].subset.name,
+        fppi=fppi,
+        pedestrians=shown[0].pedestrians,
+        found_by_both=int((found[0] & found[1]).sum()),
+        found_by_neither=int((counted & ~found[0] & ~found[1]).sum()),
+        found_alone=tuple(_found_alone(kinds, found, fppi)),
+        kinds=kinds,
+        images=images,
+    )
+
+
+def _difference(
+    a: Outcomes, b: Outcomes, weights: npt.NDArray[np.int32], exchange: npt.NDArray[np.int32]
+) -> Difference:
+    if not a.pedestrians:
+        return Difference(None, None, None, None)
+    rankings = (ranked(a), ranked(b))
+    once = np.ones((1, a.images), dtype=np.int32)
+    rates = [float(weighted_miss_rates(data, once)[0]) for data in rankings]
+    resampled = [weighted_miss_rates(data, weights) for data in rankings]
+    both = _merged(a, b)
+    observed = rates[0] - rates[1]
+    kept = 1 - exchange
+    people = np.ones_like(exchange)
+    exchanged = weighted_miss_rates(both, np.hstack([kept, exchange]), people) - weighted_miss_rates(
+        both, np.hstack([exchange, kept]), people
+    )
+    extreme = int((np.abs(exchanged) >= abs(observed) - 1e-9).sum())
+    return Difference(rates[0], rates[1], interval(resampled[0] - resampled[1]), (1 + extreme) / (1 + len(exchange)))
+
+
+def _merged(a: Outcomes, b: Outcomes) -> Ranked:
+    """Both sets as one list, best first by the false positives that stand before a detection in its own list.
+
+    The columns of A are the images, those of B follow them: weights of ones and zeros choose one of both per image.
+    """
+    keys, columns, states = [], [], []
+    for number, result in enumerate((a, b)):
+        wrong = result.state == FALSE_POSITIVE
+        before = np.cumsum(wrong) - wrong
+        # A correct detection goes before a false positive with as many false positives before it.
+        keys.append(before + 0.5 * wrong)
+        columns.append(image_places(result.ground_truth, result.detections.image_ids[result.order]) + number * a.images)
+        states.append(result.state)
+    order = np.argsort(np.concatenate(keys), kind="stable")
+    state = np.concatenate(states)[order]
+    counted = state != IGNORED
+    people = image_places(a.ground_truth, a.ground_truth.annotation_image_ids[~a.ignored])
+    return rank_columns(
+        np.concatenate(columns)[order][counted],
+        state[counted],
+        np.bincount(people, minlength=a.images),
+        a.images,
+        a.protocol,
+    )
+
+
+def _found_alone(
+    kinds: tuple[ErrorKinds, ErrorKinds], found: tuple[Booleans, Booleans], fppi: float
+) -> list[FoundAlone]:
+    truth = kinds[0].outcomes.ground_truth
+    names = dict(zip(truth.image_ids.tolist(), truth.file_names, strict=True)) if truth.file_names else {}
+    missed = [kind.misses_up_to(fppi) for kind in kinds]
+    scores: list[Floats] = [kind.outcomes.found_at for kind in kinds]
+    rows: Integers = np.flatnonzero(found[0] != found[1])
+    return [
+        FoundAlone(
+            ground_truth=row,
+            image_id=int(truth.annotation_image_ids[row]),
+            image=names.get(int(truth.annotation_image_ids[row]), ""),
+            box=tuple(truth.boxes[row].tolist()),
+            height=float(truth.heights[row]),
+            visible_ratio=float(truth.visible_ratios[row]),
+            found_by="A" if found[0][row] else "B",
+            score=float(scores[0 if found[0][row] else 1][row]),
+            other_kind=str(missed[1 if found[0][row] else 0][row]),
+        )
+        for row in rows.tolist()
+    ]
+
+
+def _labels(bounds: Sequence[float]) -> list[str]:
+    inner = [f"{low:g}-{high:g}" for low, high in pairwise(bounds)]
+    return [f"< {bounds[0]:g}", *inner, f">= {bounds[-1]:g}", "not annotated"]
+
+
+def _bin(value: float, bounds: Sequence[float]) -> str:
+    if np.isnan(value):
+        return "not annotated"
+    return _labels(bounds)[int(np.searchsorted(bounds, value, side="right"))]
+
+
+def _six(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
