@@ -202,23 +202,25 @@ class TrainSettings(Settings):
     """Decay per update of the moving average that is then tested; null tests the last weights."""
     targets: TargetSettings
     augment: AugmentSettings
-    accelerator: Literal["auto", "cpu", "cuda"]
-    devices: Positive
     precision: Literal["32-true", "bf16-mixed"]
+    """bf16-mixed: convolutions and products in bfloat16, weights in float32; for GPUs that have it."""
+    log_every: Positive
+    """Updates between two points of the training curves, which are means over them."""
+
+
+class MachineSettings(Settings):
+    """What a run is computed with; no stage depends on it, since it decides how fast a result is there, not which."""
+
+    accelerator: Literal["auto", "cpu", "cuda"]
+    """Of training and detection; auto: a GPU where there is one."""
+    devices: Positive
+    """Of one training, per node. Detection uses one."""
+    nodes: Positive
+    """Machines of one training."""
     workers: Annotated[int, Field(ge=0)]
     """Processes that load images, per device; the batches do not depend on it."""
     checkpoint_every: Positive
     """Updates between checkpoints."""
-    log_every: Positive
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if self.batch % (self.images_per_device * self.devices):
-            raise ValueError(
-                f"batch ({self.batch}) must be a multiple of images_per_device x devices "
-                f"({self.images_per_device} x {self.devices})"
-            )
-        return self
 
 
 class DetectSettings(Settings):
@@ -229,7 +231,6 @@ class DetectSettings(Settings):
     minimum_side: Annotated[float, Field(ge=0)]
     before_nms: Positive
     after_nms: Positive
-    accelerator: Literal["auto", "cpu", "cuda"]
 
 
 class EvaluateSettings(Settings):
@@ -283,8 +284,12 @@ class Params(Settings):
     """All of params.yaml."""
 
     profile: str
+    """The file in profiles/ that these parameters come from."""
     runtime: Literal["portable", "native"]
-    seed: Seed
+    """portable: the same bytes on every x86-64 machine with AVX2. native: faster, and different from machine to machine."""
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    """Every variant is trained once with each: its first weights, the order of the images and their augmentation."""
+    machine: MachineSettings
     data: DataSettings
     synthetic: dict[VariantName, SyntheticSettings]
     backbones: dict[Backbone, BackboneSettings]
@@ -295,8 +300,21 @@ class Params(Settings):
     report: ReportSettings
     variants: Annotated[dict[VariantName, VariantSettings], Field(min_length=1)]
 
+    @field_validator("seeds")
+    @classmethod
+    def _different(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError(f"{seeds}: each seed once")
+        return seeds
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
+        processes = self.machine.devices * self.machine.nodes
+        if self.train.batch % (self.train.images_per_device * processes):
+            raise ValueError(
+                f"train.batch ({self.train.batch}) must be a multiple of train.images_per_device x machine.devices x "
+                f"machine.nodes ({self.train.images_per_device} x {self.machine.devices} x {self.machine.nodes})"
+            )
         for name, variant in self.variants.items():
             if variant.backbone not in self.backbones:
                 raise ValueError(
@@ -322,10 +340,10 @@ class Params(Settings):
                 )
         if self.runtime == "portable" and self.train.precision != "32-true":
             raise ValueError("runtime: portable needs train.precision: 32-true; or set runtime to native")
-        if self.runtime == "portable" and {self.train.accelerator, self.detect.accelerator} != {"cpu"}:
+        if self.runtime == "portable" and (self.machine.accelerator != "cpu" or processes != 1):
             raise ValueError(
-                "runtime: portable promises the same bytes everywhere and runs on the CPU alone; "
-                "set train.accelerator and detect.accelerator to cpu, or runtime to native"
+                "runtime: portable promises the same bytes everywhere and trains in one process on the CPU alone; "
+                "set machine.accelerator to cpu, machine.devices and machine.nodes to 1, or runtime to native"
             )
         return self
 
@@ -335,6 +353,12 @@ class Params(Settings):
             return self.variants[name]
         except KeyError:
             raise AlfnetError(f"variants.{name}: no such variant; there are {', '.join(self.variants)}") from None
+
+    def check_seed(self, seed: int) -> int:
+        """Return `seed`; AlfnetError for one that is not among `seeds`."""
+        if seed not in self.seeds:
+            raise AlfnetError(f"seed {seed}: not among the seeds of params.yaml, {', '.join(map(str, self.seeds))}")
+        return seed
 
     def training(self, name: str) -> TrainSettings:
         """The training of a variant: `train`, with the variant's own number of updates where it has one."""

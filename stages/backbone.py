@@ -1,9 +1,8 @@
-"""Stage `backbone@NAME`: the first weights of a backbone, downloaded and converted, or random."""
+"""Stage `backbone@NAME`: the pretrained weights of a backbone, downloaded and converted (none for `init: random`)."""
 
-import sys
 from pathlib import Path
 
-from parameters import checked_params
+from parameters import arguments, checked_params
 
 from alfnet.errors import exit_with_message
 
@@ -14,8 +13,8 @@ def main(name: str) -> None:
     params = checked_params()
     from alfnet.pretrained.backbone_weights import make_backbone
 
-    make_backbone(params.backbones[name], name, params.seed, Path("weights/backbones") / f"{name}.safetensors")
+    make_backbone(params.backbones[name], name, Path("weights/backbones") / f"{name}.safetensors")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*arguments("backbone"))

@@ -1,9 +1,8 @@
 """Stage `cache_annotations@SPLIT`: the training cache of a split, by the published rule."""
 
-import sys
 from pathlib import Path
 
-from parameters import checked_params
+from parameters import arguments, checked_params
 
 from alfnet.errors import exit_with_message
 
@@ -26,4 +25,4 @@ def main(split: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*arguments("split"))

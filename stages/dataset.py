@@ -1,9 +1,8 @@
 """Stage `dataset@NAME`: render a data set of street scenes in CityPersons' own formats."""
 
-import sys
 from pathlib import Path
 
-from parameters import checked_params
+from parameters import arguments, checked_params
 
 from alfnet.errors import exit_with_message
 from alfnet.runtime import configure_libraries
@@ -20,4 +19,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*arguments("name"))

@@ -1,28 +1,25 @@
-"""Stage `evaluate@VARIANT`: miss rates of every test step and score fusion, and the headline for `dvc metrics`."""
+"""Stage `evaluate@VARIANT-SEED`: miss rates of every test step and score fusion."""
 
-import sys
 from pathlib import Path
 
-from parameters import checked_params
+from parameters import arguments, checked_params
 
 from alfnet.errors import exit_with_message
 
 
 @exit_with_message
-def main(name: str) -> None:
-    """Evaluate variant `name`."""
+def main(name: str, seed: str) -> None:
+    """Evaluate variant `name` trained with `seed`."""
     params = checked_params()
     from alfnet.evaluation.run import evaluate_to_files
 
     evaluate_to_files(
         Path("cache/ground_truth.json"),
-        Path("detections") / name,
+        Path("detections") / name / seed,
         iou=params.evaluate.iou,
-        results=Path("evaluation") / name,
-        metrics=Path("metrics") / f"{name}.json",
-        curve=Path("plots/curves") / f"{name}.csv",
+        results=Path("evaluation") / name / seed,
     )
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*arguments("variant", "seed"))

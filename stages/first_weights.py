@@ -1,13 +1,13 @@
 """Stage `first_weights@VARIANT`: what a variant starts from: its backbone's weights, or an imported detector.
 
-A stage of its own, because DVC cannot give the training stage a dependency that only some variants have: this one watches
-the whole folder of imported detectors and costs a second, and training reruns only if its own weights have changed.
+A stage of its own, because DVC cannot give the training stage a dependency that only some variants have, nor the settings
+of the variant's own backbone: this one watches all of them and costs a second, and training reruns only if its own first
+weights, or the network's settings that stand in their file, have changed.
 """
 
-import sys
 from pathlib import Path
 
-from parameters import checked_params
+from parameters import arguments, checked_params
 
 from alfnet.errors import exit_with_message
 
@@ -16,12 +16,18 @@ from alfnet.errors import exit_with_message
 def main(name: str) -> None:
     """Put the first weights of variant `name` in place."""
     params = checked_params()
+    from alfnet.network.alfnet import write_first_weights
+    from alfnet.network.settings import network_settings
     from alfnet.network.weight_files import copy_weights
 
     variant = params.variant(name)
-    source = Path(variant.weights or f"weights/backbones/{variant.backbone}.safetensors")
-    copy_weights(source, Path("models") / name / "first.safetensors", "detector" if variant.weights else "backbone")
+    out = Path("weights/first") / f"{name}.safetensors"
+    if variant.weights is not None:
+        copy_weights(variant.weights, out, "detector")
+    else:
+        backbone = Path("weights/backbones") / f"{variant.backbone}.safetensors"
+        write_first_weights(backbone, out, network_settings(params, name))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*arguments("variant"))

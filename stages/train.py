@@ -1,25 +1,24 @@
-"""Stage `train@VARIANT`: train a variant; its loss curves can be watched in plots/training/VARIANT."""
+"""Stage `train@VARIANT-SEED`: train a variant; its loss curves can be watched in plots/training/VARIANT/SEED."""
 
 import os
-import sys
 from pathlib import Path
 
-from parameters import checked_params
+from parameters import arguments, checked_params, seed_of
 
 from alfnet.errors import exit_with_message
 from alfnet.runtime import configure_libraries
 
 
 @exit_with_message
-def main(name: str) -> None:
-    """Train variant `name`."""
+def main(name: str, seed: str) -> None:
+    """Train variant `name` with `seed`."""
     params = checked_params()
     configure_libraries(params.runtime)
     from dvclive import Live
 
     from alfnet.training.run import train_variant
 
-    curves = Path("plots/training") / name
+    curves = Path("plots/training") / name / seed
     curves.mkdir(parents=True, exist_ok=True)  # also without training (`weights:`), where no curve is written
 
     def make_logger():
@@ -36,9 +35,10 @@ def main(name: str) -> None:
     train_variant(
         params,
         name,
-        first=Path("models") / name / "first.safetensors",
+        seed_of(params, seed),
+        first=Path("weights/first") / f"{name}.safetensors",
         cache=Path("cache/train.json"),
-        out=Path("models") / name / "model.safetensors",
+        out=Path("models") / name / seed / "model.safetensors",
         # Outside DVC's outputs, which it deletes before a rerun; settable since `dvc exp run --temp` runs elsewhere.
         scratch=Path(os.environ.get("ALFNET_SCRATCH", ".scratch")),
         make_logger=make_logger,
@@ -46,4 +46,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*arguments("variant", "seed"))

@@ -13,25 +13,25 @@ from safetensors.torch import save_file  # noqa: E402
 
 from alfnet.training.checkpoints import Checkpoints  # noqa: E402
 from alfnet.training.train import make_fabric, train  # noqa: E402
-from tests.test_training_train import THRESHOLDS, constant_rate, network, noisy_pictures, samples, settings  # noqa: E402
+from tests.test_training_train import THRESHOLDS, constant_rate, machine, network, noisy_pictures, samples, settings  # noqa: E402
 
 
 def main(devices: int, steps: str, images: Path, out: Path) -> None:
     """Train with `devices` processes of one image each, so that batches of two are complete."""
     train_settings = settings(
         updates=2,
-        devices=devices,
         images_per_device=1,
         steps=steps,
         learning_rate=constant_rate(),
-        checkpoint_every=1,
     )
-    fabric = make_fabric(train_settings)
+    on_machine = machine(devices=devices, checkpoint_every=1)
+    fabric = make_fabric(train_settings, on_machine)
     model = train(
         network(batch_norm="fixed"),
         samples((noisy_pictures(None), images), train_settings),
         train_settings,
         THRESHOLDS["2"],
+        on_machine,
         fabric=fabric,
         checkpoints=Checkpoints(out.parent / f"scratch{devices}", "x", "0" * 64),
         on_log=lambda update, losses: print(update, losses),

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from alfnet.detection.postprocess import combinations
 from alfnet.evaluation.run import evaluate_to_files
+from alfnet.evaluation.summary import summarise_to_files
 from alfnet.network.weight_files import write_weights
 from alfnet.params import Params, check_params
 
@@ -58,7 +59,7 @@ def make_project(root: Path, params: Params, *, images: int = 9, parameters: int
     _draw_images(root / params.data.folder / "leftImg8bit" / "val", truths, rng)
     for index, (name, variant) in enumerate(params.variants.items()):
         skill = 0.55 + 0.05 * variant.steps - 0.04 * (variant.backbone == "mobilenet")
-        folder = root / "detections" / name
+        folder = root / "detections" / name / str(params.seeds[0])
         for step in range(1, variant.steps + 1):
             _write_json(folder / f"step{step}.json", _detections(index, truths, skill + 0.05 * step, 0.09 / step))
         for place, combination in enumerate(combinations(variant.steps)):
@@ -68,9 +69,14 @@ def make_project(root: Path, params: Params, *, images: int = 9, parameters: int
         _write_json(folder / "positives.json", _positives(truths, variant.steps))
         _evaluate(root, params, name)
         description = {"settings": {}, "extra": {"parameters": str(parameters)}}
-        write_weights(root / "models" / name / "model.safetensors", "detector", {"x": torch.zeros(1)}, description)
+        write_weights(
+            root / "models" / name / str(params.seeds[0]) / "model.safetensors",
+            "detector",
+            {"x": torch.zeros(1)},
+            description,
+        )
         for place, series in enumerate(("loss", *(f"step{step}_regression" for step in range(1, variant.steps + 1)))):
-            path = root / "plots" / "training" / name / "plots" / "metrics" / f"{series}.tsv"
+            path = root / "plots" / "training" / name / str(params.seeds[0]) / "plots" / "metrics" / f"{series}.tsv"
             path.parent.mkdir(parents=True, exist_ok=True)
             noise = rng.normal(size=45)
             lines = [f"{10 * i}\t{(3 - place * 0.4) / (1 + i / 5) * (1 + 0.1 * noise[i]) + 0.2:.5f}" for i in range(45)]
@@ -157,9 +163,13 @@ def _positives(truths: dict[str, Any], steps: int) -> dict[str, Any]:
 def _evaluate(root: Path, params: Params, name: str) -> None:
     evaluate_to_files(
         root / "cache" / "ground_truth.json",
-        root / "detections" / name,
+        root / "detections" / name / str(params.seeds[0]),
         iou=params.evaluate.iou,
-        results=root / "evaluation" / name,
+        results=root / "evaluation" / name / str(params.seeds[0]),
+    )
+    summarise_to_files(
+        {params.seeds[0]: root / "evaluation" / name / str(params.seeds[0])},
+        summary=root / "summaries" / name,
         metrics=root / "metrics" / f"{name}.json",
         curve=root / "plots" / "curves" / f"{name}.csv",
     )

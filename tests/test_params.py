@@ -148,8 +148,10 @@ def test_unknown_and_missing_keys(raw: Any, part: str) -> None:
         (changed(data__height=500), "data.height: 500: input should be a multiple of 64"),
         (changed(train__augment__width=100), "train.augment.width: 100: input should be a multiple of 64"),
         (changed(runtime="portabel"), "runtime: 'portabel': input should be 'portable' or 'native'"),
-        (changed(seed=-1), "seed: -1"),
-        (changed(seed=2**32), "seed: 4294967296"),
+        (changed(seeds=[-1]), "seeds.0: -1"),
+        (changed(seeds=[2**32]), "seeds.0: 4294967296"),
+        (changed(seeds=[]), "seeds: []"),
+        (changed(seeds=[1, 2, 1]), "seeds: [1, 2, 1]: each seed once"),
         (changed(detect__score_threshold=1.5), "detect.score_threshold: 1.5"),
         (changed(train__weight_average=1.0), "train.weight_average: 1.0"),
         (changed(train__learning_rate__schedule="cosine"), "train.learning_rate.schedule: 'cosine'"),
@@ -192,8 +194,15 @@ def test_wrong_types_and_values(raw: Any, part: str) -> None:
             changed(train__targets__thresholds__3=NOTHING),
             "variants.resnet50-3s: train.targets.thresholds has no entry for 3",
         ),
-        (changed(train__batch=6), "train: batch (6) must be a multiple of images_per_device x devices (4 x 1)"),
-        (changed(train__devices=3), "train: batch (4) must be a multiple of images_per_device x devices (4 x 3)"),
+        (
+            changed(train__batch=6),
+            "train.batch (6) must be a multiple of train.images_per_device x machine.devices x machine.nodes (4 x 1 x 1)",
+        ),
+        (
+            changed(runtime="native", machine__devices=3, machine__nodes=2),
+            "must be a multiple of train.images_per_device",
+        ),
+        (changed(train__images_per_device=2, machine__devices=2), "runtime: portable promises the same bytes"),
         (changed(evaluate__iou=[0.5]), "0.5 and 0.75, which the tables need"),
         (changed(evaluate__iou=[0.5, 0.75, 0.97]), "evaluate.iou.2: 0.97"),
         (
@@ -206,8 +215,7 @@ def test_wrong_types_and_values(raw: Any, part: str) -> None:
         ),
         (changed(variants__x={"backbone": "resnet50", "steps": 4}), "give variants.x.thresholds"),
         (changed(variants__x={"backbone": "resnet50", "steps": 2, "weights": "x.safetensors"}), "weights/detectors/"),
-        (changed(train__accelerator="cuda"), "runtime: portable promises the same bytes"),
-        (changed(detect__accelerator="auto"), "runtime: portable promises the same bytes"),
+        (changed(machine__accelerator="cuda"), "runtime: portable promises the same bytes"),
         (changed(train__precision="bf16-mixed"), "runtime: portable needs train.precision: 32-true"),
         (changed(train__augment__brightness=[2.0, 0.5]), "brightness: [2.0, 0.5]: the first number"),
         (changed(train__augment__scale=[1.0, 0.3]), "scale: [1.0, 0.3]: the first number"),
@@ -220,7 +228,7 @@ def test_impossible_combinations(raw: Any, part: str) -> None:
 
 
 def test_possible_combinations() -> None:
-    check_params(changed(runtime="native", train__accelerator="cuda", detect__accelerator="auto"), "params.yaml")
+    check_params(changed(runtime="native", machine__accelerator="cuda"), "params.yaml")
     check_params(changed(train__batch=8), "params.yaml")
     check_params(changed(synthetic={}, data__name="citypersons"), "params.yaml")
     params = check_params(changed(train__weight_decay=0), "params.yaml")  # an int where a float is expected
@@ -228,9 +236,9 @@ def test_possible_combinations() -> None:
 
 
 def test_everything_wrong_is_listed_at_once() -> None:
-    message = refusal(changed(seed="x", train__updats=3, variants__x={"steps": 1}))
+    message = refusal(changed(seeds="x", train__updats=3, variants__x={"steps": 1}))
     assert message.splitlines() == [
-        "params.yaml: seed: 'x': input should be a valid integer",
+        "params.yaml: seeds: 'x': input should be a valid list",
         "params.yaml: train.updats: unknown key; did you mean updates?",
         "params.yaml: variants.x.backbone: missing; the files in profiles/ show every key",
     ]
@@ -251,7 +259,7 @@ def test_variants_and_their_thresholds() -> None:
 def test_parameters_cannot_be_changed() -> None:
     params = check_params(changed(), "params.yaml")
     with pytest.raises(ValueError, match="frozen"):
-        params.seed = 5  # type: ignore[misc]
+        params.seeds = [5]  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ NOT_DEPENDENCIES = {"alfnet/errors.py", "alfnet/files.py", "alfnet/params.py", "
 PROJECT = (
     "alfnet",
     "stages",
+    "streetscenes",
     "profiles",
     "weights",
     "tests/golden",

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from alfnet.errors import AlfnetError
-from alfnet.network.alfnet import ALFNet, load_backbone_weights
+from alfnet.network.alfnet import ALFNet, load_backbone_weights, read_network_settings, write_first_weights
 from alfnet.network.settings import NetworkSettings
 from alfnet.network.weight_files import read_weights
 from alfnet.params import AnchorSettings, BackboneSettings
@@ -39,35 +39,39 @@ def model(backbone: str = "mobilenet", width: float = 0.125) -> ALFNet:
     )
 
 
-@pytest.mark.parametrize("backbone", ["resnet50", "mobilenet"])
-def test_random_backbone_depends_on_the_seed_alone(backbone: str, tmp_path: Path) -> None:
-    paths = [tmp_path / name for name in ("a.safetensors", "b.safetensors", "c.safetensors")]
-    for path, seed in zip(paths, (1, 1, 2), strict=True):
-        make_backbone(backbone_settings(), backbone, seed, path)
-    first, again, other = (path.read_bytes() for path in paths)
-    assert first == again
-    assert first != other
-
-
-def test_random_backbone_has_the_same_bytes_on_every_machine(tmp_path: Path) -> None:
-    make_backbone(backbone_settings(), "mobilenet", 1, tmp_path / "a.safetensors")
-    digest = hashlib.sha256((tmp_path / "a.safetensors").read_bytes()).hexdigest()
-    assert digest == "b890e3f1cdb76944cb877a28f0a84ee14b5032a83e95134358f493a59e13e917"
-
-
-def test_backbone_is_loaded_into_a_model(tmp_path: Path) -> None:
-    make_backbone(backbone_settings(), "mobilenet", 1, tmp_path / "a.safetensors")
+def test_random_backbone_is_left_to_the_seed_of_the_training(tmp_path: Path) -> None:
+    make_backbone(backbone_settings(), "mobilenet", tmp_path / "a.safetensors")
     tensors, description = read_weights(tmp_path / "a.safetensors", "backbone")
     assert description == {"backbone": "mobilenet", "width": 0.125, "init": "random"}
+    assert not tensors
+    kept = model()
+    kept.initialise(np.random.Generator(np.random.PCG64(1)))
+    before = {name: tensor.clone() for name, tensor in kept.state_dict().items()}
+    load_backbone_weights(kept, tmp_path / "a.safetensors")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in kept.state_dict().items())
+
+
+def test_random_weights_are_the_same_on_every_machine() -> None:
     filled = model()
-    load_backbone_weights(filled, tmp_path / "a.safetensors")
-    assert filled.backbone.state_dict().keys() == tensors.keys()
-    assert all(torch.equal(tensor, tensors[name]) for name, tensor in filled.backbone.state_dict().items())
-    assert not filled.p3.weight.any()
+    filled.initialise(np.random.Generator(np.random.PCG64(1)))
+    content = b"".join(tensor.numpy().tobytes() for tensor in filled.state_dict().values())
+    assert hashlib.sha256(content).hexdigest() == "85e888573f5f75a118f35b9898f9acb828318f4b59f23aa14301cf629b56880e"
+
+
+def test_first_weights_say_which_network_they_are_for(tmp_path: Path) -> None:
+    make_backbone(backbone_settings(), "mobilenet", tmp_path / "a.safetensors")
+    settings = model().settings
+    write_first_weights(tmp_path / "a.safetensors", tmp_path / "first.safetensors", settings)
+    assert read_network_settings(tmp_path / "first.safetensors") == settings
+    load_backbone_weights(model(), tmp_path / "first.safetensors")
+    with pytest.raises(AlfnetError, match=r"needs a mobilenet of width 0\.25"):
+        write_first_weights(tmp_path / "a.safetensors", tmp_path / "b.safetensors", model(width=0.25).settings)
+    with pytest.raises(AlfnetError, match="settings that this version does not know"):
+        read_network_settings(tmp_path / "a.safetensors")
 
 
 def test_other_backbone_or_width_is_refused(tmp_path: Path) -> None:
-    make_backbone(backbone_settings(), "mobilenet", 1, tmp_path / "a.safetensors")
+    make_backbone(backbone_settings(), "mobilenet", tmp_path / "a.safetensors")
     with pytest.raises(
         AlfnetError, match=r"a mobilenet of width 0\.125, but the model needs a resnet50 of width 0\.125"
     ):
@@ -90,7 +94,6 @@ def test_downloaded_backbone_is_converted(shared: Path, tmp_path: Path) -> None:
     make_backbone(
         download_settings(shared),
         "mobilenet",
-        1,
         tmp_path / "a.safetensors",
         lambda done, total: seen.append((done, total)),
     )
@@ -118,15 +121,15 @@ def test_wrong_download_leaves_the_earlier_file(
     out.write_text("earlier")
     settings = download_settings(shared, **changes)
     with pytest.raises(AlfnetError, match=message) as caught:
-        make_backbone(settings, backbone, 1, out)
+        make_backbone(settings, backbone, out)
     assert str(caught.value).startswith(settings.url)
     assert out.read_text() == "earlier"
 
 
-def test_numbers_are_numpys(tmp_path: Path) -> None:
+def test_numbers_are_numpys() -> None:
     """The first weights are PCG64's normal numbers in the order of the layers."""
-    make_backbone(backbone_settings(), "mobilenet", 5, tmp_path / "a.safetensors")
-    tensors, _ = read_weights(tmp_path / "a.safetensors", "backbone")
-    weight = tensors["stem.conv.weight"]
+    filled = model()
+    filled.initialise(np.random.Generator(np.random.PCG64(5)))
+    weight = filled.backbone.state_dict()["stem.conv.weight"]
     numbers = np.random.Generator(np.random.PCG64(5)).standard_normal(weight.shape)
     np.testing.assert_allclose(weight.numpy(), numbers * (1 / (3 * 9 * 3)) ** 0.5, rtol=1e-6)

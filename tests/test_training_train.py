@@ -17,7 +17,7 @@ from alfnet.annotations.cache import CachedImage
 from alfnet.errors import AlfnetError
 from alfnet.network.alfnet import ALFNet
 from alfnet.network.settings import NetworkSettings
-from alfnet.params import TrainSettings, load_params
+from alfnet.params import MachineSettings, TrainSettings, load_params
 from alfnet.training.checkpoints import Checkpoints, fingerprint
 from alfnet.training.samples import TrainingSamples, loader
 from alfnet.training.train import BatchLosses, make_fabric, make_optimizer, train
@@ -30,8 +30,13 @@ THRESHOLDS = load_params("profiles/mini.yaml").train.targets.thresholds
 def settings(**changes) -> TrainSettings:
     values = load_params("profiles/mini.yaml").train.model_dump()
     values["augment"] |= {"height": 64, "width": 128}
-    values |= {"updates": 6, "batch": 2, "images_per_device": 2, "checkpoint_every": 2, "log_every": 2}
+    values |= {"updates": 6, "batch": 2, "images_per_device": 2, "log_every": 2}
     return TrainSettings.model_validate(values | changes)
+
+
+def machine(**changes) -> MachineSettings:
+    values = load_params("profiles/mini.yaml").machine.model_dump() | {"checkpoint_every": 2}
+    return MachineSettings.model_validate(values | changes)
 
 
 def network(steps: int = 2, **changes) -> ALFNet:
@@ -83,7 +88,15 @@ def samples(images, train_settings: TrainSettings) -> TrainingSamples:
     return TrainingSamples(*images, train_settings.augment, seed=1, cache_bytes=2**20)
 
 
-def run(images, folder: Path, train_settings: TrainSettings, *, steps: int = 2, stop_after: int | None = None):
+def run(
+    images,
+    folder: Path,
+    train_settings: TrainSettings,
+    *,
+    steps: int = 2,
+    stop_after: int | None = None,
+    workers: int = 0,
+):
     """Train; return (state of the tested network, log)."""
     logged = []
 
@@ -96,7 +109,8 @@ def run(images, folder: Path, train_settings: TrainSettings, *, steps: int = 2, 
         samples(images, train_settings),
         train_settings,
         THRESHOLDS[str(steps)],
-        fabric=make_fabric(train_settings),
+        machine(workers=workers),
+        fabric=make_fabric(train_settings, machine()),
         checkpoints=Checkpoints(folder, "x", "0" * 64),
         on_log=lambda update, losses: logged.append((update, losses)),
         on_update=on_update,
@@ -121,14 +135,16 @@ def test_loss_falls(images, tmp_path):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("changes", [{}, {"steps": "alternating"}, {"weight_average": 0.9}, {"workers": 1}])
-def test_interrupted_run_ends_with_the_same_bytes(images, tmp_path, changes):
+@pytest.mark.parametrize(
+    ("changes", "workers"), [({}, 0), ({"steps": "alternating"}, 0), ({"weight_average": 0.9}, 0), ({}, 1)]
+)
+def test_interrupted_run_ends_with_the_same_bytes(images, tmp_path, changes, workers):
     train_settings = settings(**changes)
-    whole = run(images, tmp_path / "whole", train_settings)
+    whole = run(images, tmp_path / "whole", train_settings, workers=workers)
     for stop_after in (3, 5):
         with pytest.raises(KeyboardInterrupt):
-            run(images, tmp_path / "broken", train_settings, stop_after=stop_after)
-    assert_same(run(images, tmp_path / "broken", train_settings), whole)
+            run(images, tmp_path / "broken", train_settings, stop_after=stop_after, workers=workers)
+    assert_same(run(images, tmp_path / "broken", train_settings, workers=workers), whole)
 
 
 def test_truncated_checkpoint_falls_back_to_the_one_before(images, tmp_path, capsys):
@@ -149,7 +165,7 @@ def test_truncated_checkpoint_falls_back_to_the_one_before(images, tmp_path, cap
 def test_another_fingerprint_never_resumes(images, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(images, tmp_path, settings(), stop_after=5)
-    fabric = make_fabric(settings())
+    fabric = make_fabric(settings(), machine())
     assert Checkpoints(tmp_path, "x", "0" * 64).load(fabric) is not None
     assert Checkpoints(tmp_path, "x", "1" * 64).load(fabric) is None
 
@@ -228,7 +244,7 @@ def test_alternating_makes_one_update_per_step_from_the_updated_boxes(images, tm
     train_settings = settings(updates=1, steps="alternating", learning_rate=constant_rate())
     tested, _ = run(images, tmp_path, train_settings)
     model = network().train()
-    fabric = make_fabric(train_settings)
+    fabric = make_fabric(train_settings, machine())
     optimizer = make_optimizer([p for p in model.parameters() if p.requires_grad], train_settings)
     module, optimizer = fabric.setup(model, optimizer)
     by_hand = BatchLosses(module, model, train_settings, THRESHOLDS["2"], fabric)
@@ -252,7 +268,8 @@ def test_frozen_and_fixed_parts_do_not_move(images, tmp_path):
     model = network(freeze=True)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     train(
-        model, samples(images, train_settings), train_settings, THRESHOLDS["2"], fabric=make_fabric(train_settings),
+        model, samples(images, train_settings), train_settings, THRESHOLDS["2"], machine(),
+        fabric=make_fabric(train_settings, machine()),
         checkpoints=Checkpoints(tmp_path, "x", "0" * 64), on_log=lambda update, losses: None,
     )  # fmt: skip
     moved = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}

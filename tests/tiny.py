@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).resolve().parent.parent
 
 CHANGES: dict[str, Any] = {
+    "seeds": [1, 2],
     "data.height": 256,
     "data.width": 512,
     "synthetic.synthetic.height": 256,
@@ -23,7 +24,7 @@ CHANGES: dict[str, Any] = {
     "train.updates": 3,
     "train.batch": 2,
     "train.images_per_device": 2,
-    "train.checkpoint_every": 1,
+    "machine.checkpoint_every": 1,
     "train.log_every": 1,
     "train.augment.height": 64,
     "train.augment.width": 128,

@@ -25,6 +25,7 @@ def main() -> None:
         write_params(
             Path("params.yaml"),
             variants=("resnet50-2s", "mobilenet-2s"),
+            seeds=[1],
             synthetic__synthetic__train_images=2,
             synthetic__synthetic__val_images=1,
             synthetic__synthetic__height=256,
@@ -46,11 +47,12 @@ def main() -> None:
             stage("backbone", name)
         for name in params.variants:
             stage("first_weights", name)
-            stage("train", name)
+            stage("train", name, "1")
             collect(f"training {name}", hashes)
-            stage("detect", name)
+            stage("detect", name, "1")
             collect(f"detection {name}", hashes)
-            stage("evaluate", name)
+            stage("evaluate", name, "1")
+            stage("summarise", name)
         golden_rates()
         collect("evaluation", hashes)
         stage("report")

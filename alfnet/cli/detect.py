@@ -20,5 +20,5 @@ def detect(
     params = set_up(params_file)
     from alfnet.detection.run import detect_pictures
 
-    number = detect_pictures(weights, pictures, params.detect, out=out)
+    number = detect_pictures(weights, pictures, params.detect, accelerator=params.machine.accelerator, out=out)
     print(f"{out}: detections of {number} pictures, and the pictures with boxes")

@@ -45,8 +45,8 @@ class PictureDetections:
 class Detector:
     """A network ready to look at pictures of any size."""
 
-    def __init__(self, model: ALFNet, settings: DetectSettings) -> None:
-        self.fabric = Fabric(accelerator=settings.accelerator, devices=1)
+    def __init__(self, model: ALFNet, settings: DetectSettings, accelerator: str = "cpu") -> None:
+        self.fabric = Fabric(accelerator=accelerator, devices=1)
         self.model = self.fabric.to_device(model.eval()).to(memory_format=torch.channels_last)
         self.settings = settings
         self._anchors: dict[tuple[int, int], Tensor] = {}

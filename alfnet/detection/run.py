@@ -21,7 +21,15 @@ from alfnet.progress import progress_report
 
 
 def detect_split(
-    weights: Path, cache: Path, folder: Path, settings: DetectSettings, *, out: Path, timings: Path, title: str
+    weights: Path,
+    cache: Path,
+    folder: Path,
+    settings: DetectSettings,
+    *,
+    accelerator: str,
+    out: Path,
+    timings: Path,
+    title: str,
 ) -> None:
     """Detect on all images of a val cache, whose file names are relative to `folder`.
 
@@ -29,7 +37,7 @@ def detect_split(
     positives.json; image ids are the cache's. `timings` gets the seconds per image, network to final boxes.
     """
     images = load_cache(cache, "val")
-    detector = Detector(ALFNet.load(weights), settings)
+    detector = Detector(ALFNet.load(weights), settings, accelerator)
     found: list[PictureDetections] = []
     with progress_report(title, len(images)) as report:
         for image in images:
@@ -53,7 +61,9 @@ def detect_split(
     write_json(timings, {"seconds_per_image": float(seconds), "images": len(found)}, indent=1)
 
 
-def detect_pictures(weights: Path, pictures: Sequence[Path], settings: DetectSettings, *, out: Path) -> int:
+def detect_pictures(
+    weights: Path, pictures: Sequence[Path], settings: DetectSettings, *, accelerator: str, out: Path
+) -> int:
     """Detect on picture files and on all pictures in folders; return the number of pictures.
 
     Writes to the folder `out`: detections.json (COCO results) and detections.txt (2018 format), whose image ids count the
@@ -61,7 +71,7 @@ def detect_pictures(weights: Path, pictures: Sequence[Path], settings: DetectSet
     Raises AlfnetError for a picture that is missing or unreadable, before anything is written over.
     """
     files = list(_picture_files(pictures))
-    detector = Detector(ALFNet.load(weights), settings)
+    detector = Detector(ALFNet.load(weights), settings, accelerator)
     listed, images = [], []
     with atomic_path(out / "pictures") as drawn, progress_report("detect", len(files)) as report:
         drawn.mkdir(parents=True)

@@ -159,33 +159,57 @@ class ALFNet(nn.Module):
         version, or its tensors are not those of its settings.
         """
         tensors, description = read_weights(path, "detector")
-        try:
-            settings = NetworkSettings.model_validate(description.get("settings"))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "settings"
-            raise AlfnetError(
-                f"{path}: settings that this version does not know ({where}: {first['msg']}); make the file again"
-            ) from None
-        model = cls(settings)
+        model = cls(_described_settings(path, description))
         load_tensors(model, tensors, path)
         return model.eval()
 
 
-def load_backbone_weights(model: ALFNet, path: str | Path) -> None:
-    """Copy the backbone in `path` (from `make_backbone`) into `model`.
+def write_first_weights(source: str | Path, out: str | Path, settings: NetworkSettings) -> None:
+    """Write what the training of a network starts from: a backbone (from `make_backbone`) and the network's settings.
 
+    Raises AlfnetError where `source` is no such file, or its backbone or width is not that of `settings`.
+    """
+    tensors, description = read_weights(source, "backbone")
+    _check_backbone(source, description, settings)
+    write_weights(out, "backbone", tensors, {**description, "settings": settings.model_dump(mode="json")})
+
+
+def read_network_settings(path: str | Path) -> NetworkSettings:
+    """Return the network that a file of `write_first_weights` is for; AlfnetError where it is no such file."""
+    return _described_settings(path, read_weights(path, "backbone")[1])
+
+
+def load_backbone_weights(model: ALFNet, path: str | Path) -> None:
+    """Copy the backbone in `path` (`make_backbone` or `write_first_weights`) into `model`.
+
+    The file of a backbone with `init: random` holds no weights, and the model keeps those that it has.
     Raises AlfnetError where the file is no such file, or its backbone or width is not the model's.
     """
     tensors, description = read_weights(path, "backbone")
+    _check_backbone(path, description, model.settings)
+    if description.get("init") != "random":
+        load_tensors(model.backbone, tensors, path)
+
+
+def _described_settings(path: str | Path, description: Mapping[str, Any]) -> NetworkSettings:
+    try:
+        return NetworkSettings.model_validate(description.get("settings"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "settings"
+        raise AlfnetError(
+            f"{path}: settings that this version does not know ({where}: {first['msg']}); make the file again"
+        ) from None
+
+
+def _check_backbone(path: str | Path, description: Mapping[str, Any], settings: NetworkSettings) -> None:
     found = (description.get("backbone"), description.get("width"))
-    wanted = (model.settings.backbone, model.settings.backbone_width)
+    wanted = (settings.backbone, settings.backbone_width)
     if found != wanted:
         raise AlfnetError(
             f"{path}: a {found[0]} of width {found[1]}, but the model needs a {wanted[0]} of width {wanted[1]}; "
             "make the backbone again with the present parameters"
         )
-    load_tensors(model.backbone, tensors, path)
 
 
 def make_backbone_module(backbone: Backbone, *, width: float, momentum: float, fixed: bool) -> ResNet50 | MobileNet:

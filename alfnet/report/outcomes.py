@@ -90,7 +90,7 @@ def read_outcomes(
     for name, variant in params.variants.items():
         outcomes[name] = {}
         for step in range(1, variant.steps + 1):
-            path = root / "detections" / name / f"step{step}.json"
+            path = root / "detections" / name / str(params.seeds[0]) / f"step{step}.json"
             if not path.is_file():
                 shown = path.relative_to(root).as_posix()
                 raise AlfnetError(f"{shown}: no such file, variant {name} lacks it; run: dvc repro detect@{name}")

@@ -72,7 +72,7 @@ def read_timings(params: Params, root: Path) -> dict[str, float]:
     """Return the seconds per image that detection left in timings/<variant>.json, for variants with such a file."""
     timings: dict[str, float] = {}
     for name in params.variants:
-        path = root / "timings" / f"{name}.json"
+        path = root / "timings" / name / f"{params.seeds[0]}.json"
         if path.is_file():
             try:
                 timings[name] = float(read_json(path)["seconds_per_image"])
@@ -83,7 +83,8 @@ def read_timings(params: Params, root: Path) -> dict[str, float]:
 
 def _read_variant(params: Params, name: str, root: Path) -> VariantResults:
     settings = params.variant(name)
-    results_path = root / "evaluation" / name / "results.json"
+    first = str(params.seeds[0])
+    results_path = root / "evaluation" / name / first / "results.json"
     results = _read(results_path, root, name, "evaluate")
     subsets_needed = [iou_key(0.5), iou_key(0.75)]
     try:
@@ -103,12 +104,12 @@ def _read_variant(params: Params, name: str, root: Path) -> VariantResults:
         name=name,
         settings=settings,
         thresholds=as_pairs(params.thresholds(name)) if settings.weights is None or settings.thresholds else (),
-        parameters=_parameters(root / "models" / name / "model.safetensors", root, name),
+        parameters=_parameters(root / "models" / name / first / "model.safetensors", root, name),
         steps=dict(sorted(steps.items())),
         fusion=fusion,
-        curves=_curves(root / "evaluation" / name / "curves.csv", root, name),
-        positives=_positives(root / "detections" / name / "positives.json", root, name),
-        losses=_losses(root / "plots" / "training" / name),
+        curves=_curves(root / "evaluation" / name / first / "curves.csv", root, name),
+        positives=_positives(root / "detections" / name / first / "positives.json", root, name),
+        losses=_losses(root / "plots" / "training" / name / first),
     )
 
 

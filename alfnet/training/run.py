@@ -11,10 +11,9 @@ from lightning_fabric import Fabric
 
 from alfnet.annotations.cache import load_cache
 from alfnet.errors import AlfnetError
-from alfnet.network.alfnet import ALFNet, count_parameters, load_backbone_weights
-from alfnet.network.settings import network_settings
+from alfnet.network.alfnet import ALFNet, count_parameters, load_backbone_weights, read_network_settings
 from alfnet.network.weight_files import weights_kind
-from alfnet.params import IouThresholds, Params, TrainSettings
+from alfnet.params import IouThresholds, MachineSettings, Params, TrainSettings
 from alfnet.progress import progress_report
 from alfnet.training.checkpoints import Checkpoints, fingerprint
 from alfnet.training.samples import TrainingSamples
@@ -27,18 +26,26 @@ OnLog = Callable[[int, Losses], None]
 
 
 def train_variant(
-    params: Params, name: str, *, first: Path, cache: Path, out: Path, scratch: Path, make_logger: Callable[[], OnLog]
+    params: Params,
+    name: str,
+    seed: int,
+    *,
+    first: Path,
+    cache: Path,
+    out: Path,
+    scratch: Path,
+    make_logger: Callable[[], OnLog],
 ) -> None:
-    """Train variant `name` and write the detector to `out`.
+    """Train variant `name` with `seed` and write the detector to `out`.
 
-    first: its first weights; a detector there is taken as it is, without training. cache: the training cache.
+    first: its first weights and network (`write_first_weights`); a detector there is taken as it is, without training.
+    cache: the training cache.
     scratch: where checkpoints live until the run has ended; a run that was killed goes on from there.
     make_logger is called on the first process alone, and what it returns gets each update's mean losses.
 
     Raises AlfnetError for weights, a cache or images that do not fit, and for a loss that is not finite.
     """
     variant = params.variant(name)
-    settings = network_settings(params, name)
     if weights_kind(first) == "detector":
         model = ALFNet.load(first)
         found = (model.settings.backbone, model.settings.steps)
@@ -51,37 +58,42 @@ def train_variant(
         return
 
     training = params.training(name)
-    fabric = make_fabric(training)
+    machine = params.machine
+    fabric = make_fabric(training, machine)
     images = load_cache(cache, "train")
     samples = TrainingSamples(
         images,
         Path(params.data.folder) / "leftImg8bit",
         training.augment,
-        seed=params.seed,
+        seed=seed,
         cache_bytes=DECODED_BYTES,
     )
-    model = make_model(params, name, first)
+    model = make_model(first, seed)
     thresholds = params.thresholds(name)
     run = {
-        "network": settings.model_dump(mode="json"),
-        "train": training.model_dump(mode="json", exclude={"workers", "checkpoint_every"}),
+        "network": model.settings.model_dump(mode="json"),
+        "train": training.model_dump(mode="json"),
         "thresholds": [pair.model_dump(mode="json") for pair in thresholds],
-        "seed": params.seed,
+        "seed": seed,
         "runtime": params.runtime,
     }
-    checkpoints = Checkpoints(scratch, name, fingerprint(run, [first, cache], image_paths(samples)))
+    run_name = f"{name}-{seed}"
+    checkpoints = Checkpoints(scratch, run_name, fingerprint(run, [first, cache], image_paths(samples)))
     on_log = make_logger() if fabric.is_global_zero else _log_nothing
-    tested = _train_with_progress(name, model, samples, training, thresholds, fabric, checkpoints, on_log)
+    tested = _train_with_progress(run_name, model, samples, training, thresholds, machine, fabric, checkpoints, on_log)
     if fabric.is_global_zero:
         save(tested, out)
         checkpoints.remove()
     fabric.barrier()
 
 
-def make_model(params: Params, name: str, first: Path) -> ALFNet:
-    """The network of a variant with seeded heads, on the backbone weights in `first`."""
-    model = ALFNet(network_settings(params, name))
-    model.initialise(np.random.Generator(np.random.PCG64(params.seed)))
+def make_model(first: Path, seed: int) -> ALFNet:
+    """The network that `first` describes, its weights drawn from the seed but for those that `first` holds.
+
+    Networks of one seed that share layers share their first weights (`ALFNet.initialise`).
+    """
+    model = ALFNet(read_network_settings(first))
+    model.initialise(np.random.Generator(np.random.PCG64(seed)))
     load_backbone_weights(model, first)
     return model.to(memory_format=torch.channels_last)  # a tenth faster on CPUs and tensor cores
 
@@ -97,6 +109,7 @@ def _train_with_progress(
     samples: TrainingSamples,
     settings: TrainSettings,
     thresholds: Sequence[IouThresholds],
+    machine: MachineSettings,
     fabric: Fabric,
     checkpoints: Checkpoints,
     on_log: OnLog,
@@ -118,6 +131,7 @@ def _train_with_progress(
             samples,
             settings,
             thresholds,
+            machine,
             fabric=fabric,
             checkpoints=checkpoints,
             on_log=log,

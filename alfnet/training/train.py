@@ -17,7 +17,7 @@ from alfnet.boxes.cascade import cascade
 from alfnet.boxes.targets import Targets, assign
 from alfnet.errors import AlfnetError
 from alfnet.network.alfnet import ALFNet, normalise
-from alfnet.params import IouThresholds, TrainSettings
+from alfnet.params import IouThresholds, MachineSettings, TrainSettings
 from alfnet.training.checkpoints import Checkpoints
 from alfnet.training.losses import StepLoss, step_loss
 from alfnet.training.samples import Batch, TrainingSamples, loader
@@ -33,6 +33,7 @@ def train(
     samples: TrainingSamples,
     settings: TrainSettings,
     thresholds: Sequence[IouThresholds],
+    machine: MachineSettings,
     *,
     fabric: Fabric,
     checkpoints: Checkpoints,
@@ -73,7 +74,7 @@ def train(
         updates=settings.updates,
         batch=settings.batch,
         images_per_device=settings.images_per_device,
-        workers=settings.workers,
+        workers=machine.workers,
         rank=fabric.global_rank,
         world=fabric.world_size,
     )
@@ -93,7 +94,7 @@ def train(
             logged = state.log()
             if fabric.is_global_zero:
                 on_log(state.update, logged)
-        if state.update % settings.checkpoint_every == 0 and state.update < settings.updates:
+        if state.update % machine.checkpoint_every == 0 and state.update < settings.updates:
             checkpoints.save(fabric, state.update, state.dump())
         on_update(state.update)
     return (model if average is None else average.model).eval()
@@ -279,13 +280,17 @@ def make_optimizer(parameters: Sequence[torch.nn.Parameter], settings: TrainSett
     )
 
 
-def make_fabric(settings: TrainSettings) -> Fabric:
+def make_fabric(settings: TrainSettings, machine: MachineSettings) -> Fabric:
     """Fabric by the settings, launched. With `steps: alternating` each update leaves other steps' blocks out."""
     strategy = "auto"
-    if settings.devices > 1:
+    if machine.devices * machine.nodes > 1:
         strategy = "ddp_find_unused_parameters_true" if settings.steps == "alternating" else "ddp"
     fabric = Fabric(
-        accelerator=settings.accelerator, devices=settings.devices, precision=settings.precision, strategy=strategy
+        accelerator=machine.accelerator,
+        devices=machine.devices,
+        num_nodes=machine.nodes,
+        precision=settings.precision,
+        strategy=strategy,
     )
     fabric.launch()
     return fabric
