@@ -141,10 +141,10 @@ class _Header:
 def _read(path: str | os.PathLike[str], most: int = MAX_BYTES) -> bytes:
     try:
         with open(path, "rb") as file:
-            content = file.read(most)
-            if most == MAX_BYTES and file.read(1):
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_BYTES:
                 raise AlfnetError(f"{path}: larger than {MAX_BYTES / 2**30:.0f} GiB; an image was expected")
-            return content
+            return file.read(min(size, most))  # a read makes room for all that it is asked for
     except FileNotFoundError:
         raise AlfnetError(
             f"{path}: no such image; put it there, or correct the folder or name that was given"

@@ -1,0 +1,119 @@
+"""Commands that write, on small inputs: what full disks, signals and races are tried on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.soak.readers import GOLDEN, ROOT, _write_detector, _write_mat
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line, and what it writes in the folder that it runs in."""
+
+    arguments: Sequence[str]
+    output: str
+
+    @property
+    def name(self) -> str:
+        """Its first words."""
+        return " ".join(word for word in self.arguments[:2] if not word.startswith("-") and "." not in word)
+
+
+def commands() -> list[Command]:
+    """Every command that writes files."""
+    evaluate = ["evaluate", "gt.json", "dt.json"]
+    size = ["--height", "64", "--width", "128", "--train-images", "2", "--val-images", "1"]
+    return [
+        Command([*evaluate, "--out", "rates.json"], "rates.json"),
+        Command([*evaluate, "--curves", "curves.csv"], "curves.csv"),
+        Command(["data", "cache", "--annotations", "anno_val.mat", "--split", "val", "--out", "val.json"], "val.json"),
+        Command(["data", "ground-truth", "--annotations", "anno_val.mat", "--out", "truth.json"], "truth.json"),
+        Command(["data", "synthetic", "--out", "scenes", *size], "scenes"),
+        Command(
+            [
+                "weights",
+                "import",
+                "keras.hdf5",
+                "--backbone",
+                "mobilenet",
+                "--steps",
+                "1",
+                "--out",
+                "imported.safetensors",
+            ],
+            "imported.safetensors",
+        ),
+        Command(["detect", "images", "--weights", "model.safetensors", "--out", "found"], "found"),
+        Command(["profile", "citypersons", "--force"], "params.yaml"),
+    ]
+
+
+def make_inputs(folder: Path) -> None:
+    """Write what `commands` read into `folder`."""
+    from tests.test_pretrained_keras import detector_layers, write
+    from tests.tiny import write_params
+    from tools.soak.readers import _encoded
+
+    shutil.copy(GOLDEN / "miss_rate_24_gt.json", folder / "gt.json")
+    shutil.copy(GOLDEN / "miss_rate_24_dt.json", folder / "dt.json")
+    shutil.copytree(ROOT / "profiles", folder / "profiles")
+    write_params(folder / "params.yaml")
+    _write_mat(folder / "anno_val.mat")
+    _write_detector(folder / "model.safetensors")
+    write(folder / "keras.hdf5", detector_layers("mobilenet", 1))
+    (folder / "images").mkdir()
+    for number in range(3):
+        _encoded(".png")(folder / "images" / f"{number}.png")
+
+
+def command_line(command: Command) -> list[str]:
+    """How to start a command with this Python."""
+    return [sys.executable, "-m", "alfnet", *command.arguments]
+
+
+def environment() -> dict[str, str]:
+    """The environment of a command: this tree's package, one thread."""
+    return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def run(command: Command, folder: Path, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end in `folder`."""
+    return subprocess.run(
+        command_line(command),
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def content(path: Path) -> dict[str, bytes]:
+    """All bytes of a file or folder, by name; {} where nothing is."""
+    if path.is_file():
+        return {"": path.read_bytes()}
+    return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
+
+
+def comparable(found: dict[str, bytes]) -> dict[str, bytes]:
+    """`content` without what differs between runs that do the same: times."""
+    kept = dict(found)
+    for name in found:
+        if name.endswith(".json"):
+            value = json.loads(found[name])
+            if isinstance(value, dict) and {"seconds", "seconds_per_image"} & value.keys():
+                del kept[name]
+    return kept
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Temporary files and folders below `folder`."""
+    return [str(path.relative_to(folder)) for path in folder.rglob(".*.tmp-*")]

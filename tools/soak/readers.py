@@ -1,0 +1,244 @@
+"""Every reader of files that others made, with a small whole file of its format to damage."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+GOLDEN = ROOT / "tests" / "golden"
+BACKBONE = "mobilenet"
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader: `make` writes a whole file, `read` reads one and returns something that tells what was read."""
+
+    name: str
+    file_name: str
+    make: Callable[[Path], object]
+    read: Callable[[Path], object]
+    certain: Sequence[str] = field(default=())
+    """Mutations after which the file is certainly bad: it must be refused, or have been read as if it were whole."""
+
+
+ALL = (
+    "truncate",
+    "flip_bits",
+    "flip_in_head",
+    "zero_range",
+    "remove_range",
+    "repeat_range",
+    "insert_bytes",
+    "odd_number",
+    "other_file",
+)
+
+
+def digest(*arrays: object) -> str:
+    """A hash of what was read."""
+    content = hashlib.sha256()
+    for array in arrays:
+        content.update(np.ascontiguousarray(array).tobytes() if isinstance(array, np.ndarray) else repr(array).encode())
+    return content.hexdigest()
+
+
+def readers() -> list[Reader]:
+    """All readers."""
+    return [*_evaluation(), *_annotations(), *_weights(), *_images(), *_settings()]
+
+
+# evaluation
+
+
+def _evaluate(path: Path, *, truth: Path | None = None) -> str:
+    import alfnet
+
+    if truth is None:
+        return str(alfnet.evaluate(path, GOLDEN / "miss_rate_24_dt.json"))
+    return str(alfnet.evaluate(truth, path))
+
+
+def _detections(path: Path) -> str:
+    return _evaluate(path, truth=GOLDEN / "miss_rate_24_gt.json")
+
+
+def _rows() -> list[tuple[int, list[float], float]]:
+    found = json.loads((GOLDEN / "miss_rate_24_dt.json").read_text())
+    return [(row["image_id"], row["bbox"], row["score"]) for row in found]
+
+
+def _lines(separator: str, header: str = "") -> str:
+    return header + "".join(
+        separator.join([str(image), *(f"{value:.4f}" for value in (*box, score))]) + "\n"
+        for image, box, score in _rows()
+    )
+
+
+def _json_lines() -> str:
+    return "".join(json.dumps(row) + "\n" for row in json.loads((GOLDEN / "miss_rate_24_dt.json").read_text()))
+
+
+def _evaluation() -> list[Reader]:
+    results = GOLDEN / "miss_rate_24_dt.json"
+    return [
+        Reader(
+            "ground truth, JSON", "gt.json", lambda path: shutil.copy(GOLDEN / "miss_rate_24_gt.json", path), _evaluate
+        ),
+        Reader("detections, JSON", "dt.json", lambda path: shutil.copy(results, path), _detections, ["truncate"]),
+        Reader(
+            "detections, JSON in gzip",
+            "dt.json.gz",
+            lambda path: path.write_bytes(gzip.compress(results.read_bytes(), mtime=0)),
+            _detections,
+            ["truncate", "zero_range", "remove_range"],
+        ),
+        Reader("detections, JSON Lines", "dt.jsonl", lambda path: path.write_text(_json_lines()), _detections),
+        Reader("detections, 2018 text", "dt.txt", lambda path: path.write_text(_lines(" ")), _detections),
+        Reader(
+            "detections, CSV",
+            "dt.csv",
+            lambda path: path.write_text(_lines(",", "image_id,x,y,w,h,score\n")),
+            _detections,
+        ),
+    ]
+
+
+# annotations
+
+
+def _write_mat(path: Path) -> None:
+    from alfnet.annotations.citypersons import ImageAnnotations, write_mat
+
+    rng = np.random.default_rng(1)
+    images = []
+    for number in range(6):
+        rows = np.zeros((5, 10))
+        rows[:, 0] = rng.integers(0, 6, 5)
+        rows[:, 1:5] = rng.integers(1, 200, (5, 4)) + np.array([0, 0, 30, 60])
+        rows[:, 6:10] = rows[:, 1:5]
+        images.append(ImageAnnotations("aachen", f"aachen_{number:06d}_000019_leftImg8bit.png", rows))
+    write_mat(path, images, "val")
+
+
+def _read_mat(path: Path) -> str:
+    from alfnet.annotations.citypersons import read_mat
+
+    return digest(*(image.rows for image in read_mat(path, "val")))
+
+
+def _write_cache(path: Path) -> None:
+    from alfnet.annotations.cache import write_training_cache
+
+    _write_mat(path.with_name("made.mat"))
+    write_training_cache(path.with_name("made.mat"), "val", path, width=2048, height=1024, minimum_height=20)
+
+
+def _read_cache(path: Path) -> str:
+    from alfnet.annotations.cache import load_cache
+
+    return digest(*map(repr, load_cache(path, "val")))
+
+
+def _annotations() -> list[Reader]:
+    return [
+        Reader("CityPersons, .mat", "anno_val.mat", _write_mat, _read_mat),
+        Reader("annotation cache", "val.json", _write_cache, _read_cache, ["truncate"]),
+    ]
+
+
+# weights
+
+
+def _network() -> object:
+    from tests.test_training_train import network
+
+    return network()
+
+
+def _write_detector(path: Path) -> None:
+    _network().save(path)  # type: ignore[attr-defined]
+
+
+def _read_detector(path: Path) -> str:
+    from alfnet.network.alfnet import ALFNet
+
+    return digest(*(tensor.numpy() for tensor in ALFNet.load(path).state_dict().values()))
+
+
+def _write_keras(path: Path) -> None:
+    from tests.test_pretrained_keras import mobilenet_layers, write
+
+    write(path, mobilenet_layers(1 / 32).layers)
+
+
+def _read_keras(path: Path) -> str:
+    from alfnet.pretrained.keras import load_backbone
+
+    state, width = load_backbone(path, BACKBONE)
+    return digest(width, *(tensor.numpy() for tensor in state.values()))
+
+
+def _weights() -> list[Reader]:
+    return [
+        Reader("weights, safetensors", "model.safetensors", _write_detector, _read_detector, ["truncate"]),
+        Reader("weights, Keras HDF5", "weights.h5", _write_keras, _read_keras, ["truncate"]),
+    ]
+
+
+# images
+
+
+def _picture() -> np.ndarray:
+    rng = np.random.default_rng(2)
+    import cv2
+
+    return cv2.resize(rng.integers(0, 256, (12, 24, 3), dtype=np.uint8), (96, 64), interpolation=cv2.INTER_CUBIC)
+
+
+def _encoded(suffix: str) -> Callable[[Path], object]:
+    def make(path: Path) -> None:
+        import cv2
+
+        path.write_bytes(cv2.imencode(suffix, _picture())[1].tobytes())
+
+    return make
+
+
+def _read_image(path: Path) -> str:
+    from alfnet.images import read_image
+
+    return digest(read_image(path))
+
+
+def _images() -> list[Reader]:
+    checked = [name for name in ALL if name != "other_file"]
+    return [
+        Reader("image, PNG", "a.png", _encoded(".png"), _read_image, checked),
+        Reader("image, JPEG", "a.jpg", _encoded(".jpg"), _read_image, ["truncate"]),
+        Reader("image, WebP", "a.webp", _encoded(".webp"), _read_image, ["truncate"]),
+        Reader("image, TIFF", "a.tiff", _encoded(".tiff"), _read_image, ["truncate"]),
+        Reader("image, BMP", "a.bmp", _encoded(".bmp"), _read_image, ["truncate"]),
+    ]
+
+
+# settings
+
+
+def _read_params(path: Path) -> str:
+    from alfnet.params import load_params
+
+    return repr(load_params(path))
+
+
+def _settings() -> list[Reader]:
+    return [
+        Reader("params.yaml", "params.yaml", lambda path: shutil.copy(ROOT / "params.yaml", path), _read_params),
+    ]
