@@ -13,7 +13,7 @@ def main(name: str) -> None:
     """Render data set `name`."""
     params = checked_params()
     configure_libraries(params.runtime)
-    from streetscenes.run import render_from_settings
+    from alfnet.annotations.rendered import render_from_settings
 
     render_from_settings(params.synthetic[name], Path("data") / name)
 

@@ -1,4 +1,4 @@
-"""The picture under construction: polygons and sprites over a colour image and a buffer that says whose pixel it is.
+"""The image under construction: polygons and sprites over a colour image and a buffer that says whose pixel it is.
 
 Everything is drawn in 8-bit integers at fixed-point coordinates, so that the same scene is the same bytes on every
 machine. Colours are (blue, green, red), coordinates are pixels of the image with (0, 0) at the corner of the first one.
@@ -17,7 +17,7 @@ Colour = tuple[int, int, int]
 Points = Sequence[Sequence[float]] | np.ndarray
 
 SHIFT = 4  # fractional bits of OpenCV's fixed-point coordinates
-_LIMIT = 1 << 24  # beyond any picture, within 32 bits
+_LIMIT = 1 << 24  # beyond any image, within 32 bits
 
 # Points around a circle of radius 1. math's sine may round differently from one C library to the next, 9 digits do not.
 CIRCLE = np.array([(round(math.cos(k * math.pi / 12), 9), round(math.sin(k * math.pi / 12), 9)) for k in range(24)])
@@ -56,14 +56,6 @@ class Sprite:
         """Where the figure covers at least half of the pixel, (h, w) bool."""
         return self.pixels[..., 3] >= SOLID
 
-    def trimmed(self) -> tuple[Sprite, int, int]:
-        """The sprite cut to its solid pixels, and the x and y where the cut began. Empty sprites stay as they are."""
-        box = bounds(self.solid)
-        if box is None:
-            return self, 0, 0
-        x1, y1, x2, y2 = box
-        return Sprite(self.pixels[y1:y2, x1:x2]), x1, y1
-
     def faded(self, colour: Colour, share: float) -> Sprite:
         """The sprite seen through haze of a colour."""
         k = int(256 * min(max(share, 0.0), 1.0) + 0.5)
@@ -91,7 +83,7 @@ def bounds(mask: np.ndarray) -> tuple[int, int, int, int] | None:
 
 
 class Canvas:
-    """A picture (H, W, 3) uint8 and the buffer `ids` (H, W) int32: 0, or the number of the figure seen there."""
+    """An image (H, W, 3) uint8 and the buffer `ids` (H, W) int32: 0, or the number of the figure seen there."""
 
     def __init__(self, height: int, width: int) -> None:
         self.height = height
@@ -114,16 +106,6 @@ class Canvas:
             cv2.fillPoly(self.ids, corners, (0,), cv2.LINE_8, SHIFT)
         cv2.fillPoly(self.image, corners, colour, cv2.LINE_AA, SHIFT)
 
-    def line(self, start: Sequence[float], end: Sequence[float], width: float, colour: Colour) -> None:
-        """Draw a straight line of a width in pixels, which may be below one: then it is paler."""
-        (x1, y1), (x2, y2) = start, end
-        length = ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5
-        if length == 0:
-            return
-        half = max(width, 0.35) / 2
-        dx, dy = -(y2 - y1) / length * half, (x2 - x1) / length * half
-        self.polygon([(x1 + dx, y1 + dy), (x2 + dx, y2 + dy), (x2 - dx, y2 - dy), (x1 - dx, y1 - dy)], colour)
-
     def ellipse(self, centre: Sequence[float] | np.ndarray, radii: Sequence[float], colour: Colour) -> None:
         """Fill an upright ellipse."""
         self.polygon(np.asarray(centre) + CIRCLE * np.array(radii), colour)
@@ -140,7 +122,7 @@ class Canvas:
             self.ids[y1:y2, x1:x2][pixels[..., 3] >= SOLID] = number
 
     def darken(self, mask: np.ndarray, share: float) -> None:
-        """Darken the picture where `mask` (H, W) uint8 is set: at 255 the share `share` of the light is taken."""
+        """Darken the image where `mask` (H, W) uint8 is set: at 255 the share `share` of the light is taken."""
         box = bounds(mask)
         if box is None:
             return

@@ -8,9 +8,7 @@ import cv2
 import numpy as np
 
 from streetscenes.canvas import SHIFT, Sprite, bounds, fixed
-from streetscenes.clothing import dressed
-from streetscenes.looks import Look
-from streetscenes.shapes import Shape
+from streetscenes.clothing import Look, Shape, dressed
 from streetscenes.skeleton import Pose, Skeleton, skeleton
 
 # Sprites are drawn at a multiple of their size that makes them about this high, in pixels.
@@ -28,17 +26,17 @@ class Figure:
     """Midway between the head and the feet, in pixels from the sprite's left side."""
 
 
-def draw(height: int, look: Look, pose: Pose, light: int, texture: np.ndarray | None = None) -> Figure:
+def draw(height: int, look: Look, pose: Pose, light: int) -> Figure:
     """Draw a person whose solid pixels are `height` rows high.
 
-    `light` is the side the light comes from: -1 left, 1 right, 0 all around. `texture` (h, w) int is added to the
-    colours. A person on a bicycle is `height` high from the head to the lower shoe.
+    `light` is the side the light comes from: -1 left, 1 right, 0 all around. A person on a bicycle is `height` high
+    from the head to the lower shoe.
     """
     joints = skeleton(pose)
     shapes = dressed(joints, look, pose, light, detailed=height >= 70)
     extent = height - 0.3
     for _ in range(6):
-        figure = _rasterised(shapes, joints, extent, texture)
+        figure = _rasterised(shapes, joints, extent)
         box = bounds(figure.body)
         drawn = 0 if box is None else box[3] - box[1]
         if drawn == height:
@@ -47,7 +45,7 @@ def draw(height: int, look: Look, pose: Pose, light: int, texture: np.ndarray | 
     return figure
 
 
-def _rasterised(shapes: list[Shape], joints: Skeleton, extent: float, texture: np.ndarray | None) -> Figure:
+def _rasterised(shapes: list[Shape], joints: Skeleton, extent: float) -> Figure:
     own = np.concatenate([shape.outline for shape in shapes if shape.own])
     everything = np.concatenate([shape.outline for shape in shapes])
     top, ground = float(own[:, 1].max()), float(own[:, 1].min())
@@ -70,8 +68,6 @@ def _rasterised(shapes: list[Shape], joints: Skeleton, extent: float, texture: n
             cv2.fillPoly(mask, [corners], (255 if shape.own else 0,), cv2.LINE_8, SHIFT)
     size = (width // block, height // block)
     pixels = shrunk(large, times)
-    if texture is not None:
-        _weave(pixels, texture)
     sprite = Sprite(pixels)
     body = sprite.solid if mask is None else shrunk(mask, times) >= 128
     box = bounds(sprite.solid) or (0, 0, *size)
@@ -80,21 +76,10 @@ def _rasterised(shapes: list[Shape], joints: Skeleton, extent: float, texture: n
 
 
 def shrunk(pixels: np.ndarray, times: int) -> np.ndarray:
-    """Halve a picture some times; OpenCV's halving is the rounded mean of four, in integers."""
+    """Halve an image some times; OpenCV's halving is the rounded mean of four, in integers."""
     for _ in range(times):
         pixels = cv2.resize(pixels, (pixels.shape[1] // 2, pixels.shape[0] // 2), interpolation=cv2.INTER_AREA)
     return pixels
-
-
-def _weave(pixels: np.ndarray, texture: np.ndarray) -> None:
-    h, w = pixels.shape[:2]
-    part = texture[:h, :w].astype(np.int16)
-    if part.shape != (h, w):
-        part = np.tile(part, (-(-h // part.shape[0]), -(-w // part.shape[1])))[:h, :w]
-    alpha = pixels[..., 3:].astype(np.int16)
-    colours = pixels[..., :3].astype(np.int16)
-    colours += (colours * part[..., None]) >> 9
-    pixels[..., :3] = np.minimum(np.maximum(colours, 0), alpha).astype(np.uint8)
 
 
 def _axis(joints: Skeleton) -> float:

@@ -1,53 +1,101 @@
-"""One street scene from a seed: the picture as a camera took it, and its annotation rows."""
+"""One street scene from a seed: the image as a camera took it, and the people in it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from statistics import NormalDist
+
+import cv2
 import numpy as np
 
 from streetscenes import ground, houses
-from streetscenes.actors import annotation_rows
 from streetscenes.canvas import Canvas
-from streetscenes.casting import stage_distant_crowd, stage_others, stage_pedestrians, stage_riders
-from streetscenes.furniture import fill_windows, furnish
-from streetscenes.lens import mute, photograph
-from streetscenes.staging import Stage, paint_shadows
-from streetscenes.world import plan
+from streetscenes.layout import fitted_camera, perform_layout
+from streetscenes.placing import place_people, place_things
+from streetscenes.settings import Person, Settings
+from streetscenes.stage import Stage, people_seen
+from streetscenes.world import Light, plan
+
+STREET_COLOUR = 4  # sixteenths of the colour that everything but the people keeps
 
 
-def render_scene(seed: np.random.SeedSequence, height: int, width: int, *, busy: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Render a street scene: the image (height, width, 3) uint8 BGR and CityPersons' rows (n, 10)."""
-    canvas, rows = compose_scene(seed, height, width, busy=busy)
-    return canvas.image, rows
+def render(settings: Settings, seed: int | Sequence[int]) -> tuple[np.ndarray, list[Person]]:
+    """Render a street scene: the image (height, width, 3) uint8 BGR and the people in it, from the seed alone.
+
+    The bytes are the same on every machine. Without a layout the boxes are measured from the pixels drawn. With one,
+    its people are returned as they are: where a visible box is smaller than the full one, something is painted that
+    hides the rest, unless nearer people do.
+    """
+    canvas, people = compose(settings, seed)
+    return canvas.image, people
 
 
-def compose_scene(seed: np.random.SeedSequence, height: int, width: int, *, busy: bool) -> tuple[Canvas, np.ndarray]:
-    """Like `render_scene`, with the buffer that says which person each pixel shows (for the tests)."""
-    rng = np.random.Generator(np.random.PCG64(seed))
+def compose(settings: Settings, seed: int | Sequence[int]) -> tuple[Canvas, list[Person]]:
+    """Like `render`, with the buffer that says which person each pixel shows."""
+    cv2.setNumThreads(1)  # scenes are rendered side by side
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
     tile = ground.texture(rng)
-    world = plan(rng, height, width)
-    canvas = Canvas(height, width)
+    world = plan(rng, settings.height, settings.width)
+    if settings.layout is not None:
+        camera = fitted_camera(settings.layout, world.camera, settings.height, settings.width)
+        world = replace(world, camera=camera)
+    canvas = Canvas(settings.height, settings.width)
     ground.paint_sky(canvas, world, rng)
     shade = ground.paint_ground(canvas, world, rng, tile)
-    panes = houses.paint_houses(canvas, world, rng)
+    houses.paint_houses(canvas, world, rng)
     ground.weather_walls(canvas, world, rng, tile)
     stage = Stage(world, rng, tile, shade)
-    regions = fill_windows(canvas, stage, panes)
-    regions += furnish(stage)
-    regions += stage_distant_crowd(stage)
-    stage_riders(stage)
-    stage_others(stage)
-    stage_pedestrians(stage, busy=busy)
-    perform(canvas, stage)
+    place_things(stage)
+    if settings.layout is not None:
+        stage.shadows.clear()  # not every thing will stay
+        perform_layout(canvas, stage, settings.layout)
+        people = list(settings.layout)
+    else:
+        unclear = place_people(stage, busy=settings.busy)
+        _perform(canvas, stage)
+        people = people_seen(stage.actors, unclear, canvas.ids)
     mute(canvas)
     photograph(canvas.image, world.light, rng)
-    return canvas, annotation_rows(stage.actors, regions, canvas.ids)
+    return canvas, people
 
 
-def perform(canvas: Canvas, stage: Stage) -> None:
+def _perform(canvas: Canvas, stage: Stage) -> None:
     """Paint the shadows on the ground, then everything that stands there, from far to near."""
-    paint_shadows(canvas, stage)
+    stage.paint_shadows(canvas)
     canvas.recording = True
     layers = [(thing.depth, 0, k, thing.paint) for k, thing in enumerate(stage.things)]
     layers += [(actor.depth, 1, k, actor.paint) for k, actor in enumerate(stage.actors)]
     for _, _, _, paint in sorted(layers, key=lambda layer: (-layer[0], layer[1], layer[2])):
         paint(canvas)
+
+
+def mute(canvas: Canvas) -> None:
+    """Take most of the colour out of all but the people, in integers.
+
+    Networks that learn for two minutes from random weights tell people from a street by their colours first; the errors
+    that the subsets measure (size, occlusion, crowds) stay.
+    """
+    grey = cv2.cvtColor(canvas.image, cv2.COLOR_BGR2GRAY)[..., None].astype(np.int16)
+    muted = grey + (canvas.image.astype(np.int16) - grey) * STREET_COLOUR // 16
+    np.copyto(canvas.image, muted.astype(np.uint8), where=(canvas.ids == 0)[..., None])
+
+
+def photograph(image: np.ndarray, light: Light, rng: np.random.Generator) -> None:
+    """Turn the painted image (H, W, 3) uint8 into a photograph, in place, in integers throughout."""
+    levels = np.arange(256, dtype=np.float64)[None, :, None]
+    gains = np.clip(np.floor(levels * np.array(light.gain) + 0.5), 0, 255).astype(np.uint8)
+    # OpenCV blurs 8-bit images in fixed point, with the same result on every machine.
+    seen = cv2.LUT(cv2.GaussianBlur(image, (3, 3), light.blur), gains)
+    lot = rng.integers(0, 256, image.shape, dtype=np.uint8)
+    lighter, darker = _noise(round(light.noise * 16))
+    image[:] = cv2.subtract(cv2.add(seen, cv2.LUT(lot, lighter)), cv2.LUT(lot, darker))
+
+
+@lru_cache(maxsize=64)
+def _noise(sixteenths: int) -> tuple[np.ndarray, np.ndarray]:
+    """What an evenly drawn byte adds and takes for normal noise of a deviation given in 1/16 grey levels."""
+    normal = NormalDist(0, sixteenths / 16)
+    quantiles = np.array([round(normal.inv_cdf((k + 0.5) / 256)) for k in range(256)])
+    return np.maximum(quantiles, 0).astype(np.uint8), np.maximum(-quantiles, 0).astype(np.uint8)

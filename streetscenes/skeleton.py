@@ -1,4 +1,4 @@
-"""People's proportions and poses: joints in space, and how they fall on the picture.
+"""People's proportions and poses: joints in space, and how they fall on the image.
 
 A figure's own axes: x to its left and right, y up, z to where it looks; a standing adult is 1 high. The heading turns
 it: 0 degrees looks at the camera, 90 walks to the right, 180 away.
@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["walking", "standing", "sitting", "riding", "bending", "crouching", "carrying"]
+Posture = Literal["walking", "standing", "sitting", "riding", "bending", "crouching"]
 Joint = tuple[float, float, float]
 Spot = tuple[float, float]
 
@@ -29,7 +29,7 @@ TILT = 0.07
 class Pose:
     """What a figure does."""
 
-    kind: Kind
+    kind: Posture
     heading: float
     """Degrees: 0 looks at the camera, 90 to the right, 180 away."""
     stride: float
@@ -62,7 +62,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Skeleton:
-    """All joints of a figure, and the heading that turns them towards the picture."""
+    """All joints of a figure, and the heading that turns them towards the camera."""
 
     heading: float
     hip: Joint
@@ -79,7 +79,7 @@ class Skeleton:
         return math.cos(angle), math.sin(angle)
 
     def spot(self, joint: Joint) -> Spot:
-        """Where a joint falls on the picture: x to the right, y up."""
+        """Where a joint falls on the image: x to the right, y up."""
         cosine, sine = self.facing
         x, y, z = joint
         return x * cosine + z * sine, y - TILT * (z * cosine - x * sine)
@@ -136,8 +136,6 @@ def _arm(pose: Pose, shoulder: Joint, side: int, swing: float, elbow_bend: float
         upper, bend = 0.35, 1.1
     elif pose.kind == "crouching":
         upper, bend = 0.7, 0.6
-    elif pose.kind == "carrying":
-        upper, bend = 0.25, 1.75
     top = (side * SHOULDER_HALF, shoulder[1] - 0.012, shoulder[2])
     elbow = _down((top[0] + side * 0.022, top[1], top[2]), UPPER_ARM, upper)
     hand = _down((elbow[0] - side * 0.25 * FOREARM * min(bend, 1.0), elbow[1], elbow[2]), FOREARM, upper + bend)

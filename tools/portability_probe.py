@@ -82,7 +82,7 @@ def render() -> None:
     params = load_params()
     configure(params.runtime)
     configure_libraries(params.runtime)
-    from streetscenes.run import render_from_settings
+    from alfnet.annotations.rendered import render_from_settings
 
     render_from_settings(params.synthetic["synthetic"], Path(params.data.folder), workers=1)
 

@@ -46,9 +46,9 @@ def data_synthetic(
     }.items():
         if value is not None:
             settings[key] = value
+    from alfnet.annotations.rendered import render_from_settings
     from alfnet.outputs import own_folder
     from alfnet.params import SyntheticSettings, check_section
-    from streetscenes.run import render_from_settings
 
     with own_folder(out, "alfnet data synthetic") as temporary:
         render_from_settings(check_section(SyntheticSettings, settings, "data synthetic"), temporary)
