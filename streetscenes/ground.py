@@ -95,7 +95,8 @@ def _marks(canvas: Canvas, world: World, rng: np.random.Generator) -> None:
     stop = street.crossing
     if street.right_kerb - street.left_kerb > 6:
         middle = (street.left_kerb + street.right_kerb) / 2 + between(rng, -0.4, 0.2)
-        starts = [NEAR + between(rng, 0, 6) + 6.0 * k for k in range(18)]
+        offset = between(rng, 0, 6)
+        starts = [NEAR + offset + 6.0 * k for k in range(18)]
         free = [z for z in starts if stop is None or z > stop + 5 or z + 3 < stop - 2]
         canvas.polygons([floor(middle - 0.07, middle + 0.07, z, z + 3) for z in free], WHITE)
     if chance(rng, 0.3):
