@@ -2,6 +2,7 @@
 # make test    the tests
 # make lint    ruff and mypy
 # make lock    requirements.lock, with hashes, from pyproject.toml; present versions stay (make lock LOCK=--upgrade)
+# make soak        damaged files, kills, signals, full disks, races; writes docs/reliability.md (half an hour)
 # make portability   compare bytes with emulated Intel and AMD processors (needs Debian's qemu-user)
 # make fidelity      write docs/fidelity.md
 SHELL := /bin/bash
@@ -10,7 +11,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: environment repro test lint lock portability fidelity
+.PHONY: environment repro test lint lock soak portability fidelity
 
 # The copy of the lock file in .venv tells which versions it holds: it is built when missing or of other versions.
 environment:
@@ -40,6 +41,9 @@ lock:
 	  $(PYTHON) -m venv "$$scratch"; "$$scratch/bin/python" -m pip install -q --disable-pip-version-check uv; \
 	  "$$scratch/bin/uv" pip compile -q pyproject.toml --extra dev --generate-hashes --python-version 3.11 \
 	    --python-platform x86_64-manylinux_2_28 --custom-compile-command 'make lock' $(LOCK) -o requirements.lock
+
+soak: environment
+	@python -m tools.soak
 
 portability: environment
 	@python -m tools.portability

@@ -36,7 +36,7 @@ def commands() -> list[Command]:
         Command([*evaluate, "--curves", "curves.csv"], "curves.csv"),
         Command(["data", "cache", "--annotations", "anno_val.mat", "--split", "val", "--out", "val.json"], "val.json"),
         Command(["data", "ground-truth", "--annotations", "anno_val.mat", "--out", "truth.json"], "truth.json"),
-        Command(["data", "synthetic", "--out", "scenes", *size], "scenes"),
+        Command(["data", "synthetic", "--out", "scenes", *size, "--params", "settings.yaml"], "scenes"),
         Command(
             [
                 "weights",
@@ -65,7 +65,8 @@ def make_inputs(folder: Path) -> None:
     shutil.copy(GOLDEN / "miss_rate_24_gt.json", folder / "gt.json")
     shutil.copy(GOLDEN / "miss_rate_24_dt.json", folder / "dt.json")
     shutil.copytree(ROOT / "profiles", folder / "profiles")
-    write_params(folder / "params.yaml")
+    for name in ("params.yaml", "settings.yaml"):  # `profile` replaces the first
+        write_params(folder / name)
     _write_mat(folder / "anno_val.mat")
     _write_detector(folder / "model.safetensors")
     write(folder / "keras.hdf5", detector_layers("mobilenet", 1))
