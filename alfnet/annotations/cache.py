@@ -1,6 +1,6 @@
 """The training cache: which pedestrians and which ignore regions of which images a detector is trained on.
 
-The rule is the one that the published caches obey (method.md, "Annotations to training cache"); the script shipped with
+The rule is the one that the published caches obey (docs/method.md#annotations); the script shipped with
 the 2018 code applies another. The file has COCO's layout.
 """
 

@@ -1,6 +1,6 @@
 """The evaluation ground truth: every annotated object of the validation images, in the layout of val_gt.json.
 
-It follows from anno_val.mat alone (method.md, "Evaluation ground truth"): raw boxes, neither clipped nor filtered. The
+It follows from anno_val.mat alone (docs/method.md#evaluation-ground-truth): raw boxes, neither clipped nor filtered. The
 50-px rule and the cover rule belong to training (`alfnet.annotations.cache`).
 """
 

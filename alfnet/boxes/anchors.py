@@ -1,4 +1,7 @@
-"""Anchors (the paper's default boxes): fixed boxes on a grid per level, from which step 1 starts."""
+"""Anchors (the paper's default boxes): fixed boxes on a grid per level, from which step 1 starts.
+
+The rule and its sources: docs/method.md#anchors.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Asymptotic localisation fitting: the paper's idea, that each step starts from the boxes that the step before it left."""
+"""Asymptotic localization fitting: the paper's idea, that each step starts from the boxes that the step before it left.
+
+The rule and its sources: docs/method.md#asymptotic-localization-fitting.
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# Offsets are divided by these, so that the four have a like spread (method.md, "Box arithmetic").
+# Offsets are divided by these, so that the four have a like spread (docs/method.md#box-arithmetic).
 STANDARD_DEVIATIONS = (0.1, 0.1, 0.2, 0.2)
 
 
@@ -28,7 +28,7 @@ def decode(boxes: Tensor, offsets: Tensor) -> Tensor:
 
     x1 = cx - w / 2 but x2 = cx + w / 2, without the -1 that pixel-inclusive corners ask for. So
     decode(a, encode(a, g)) is g with x2 and y2 one pixel larger. The released weights were trained and tested with
-    exactly this (method.md, "Box arithmetic"), so it is kept.
+    exactly this (docs/method.md#box-arithmetic), so it is kept.
     """
     sides = boxes[..., 2:] - boxes[..., :2] + 1
     centre = boxes[..., :2] + sides / 2

@@ -1,4 +1,4 @@
-"""Which boxes are positive and negative for a step, and where the positives should move (the published assignment)."""
+"""Which boxes are positive and negative for a step, and where the positives should move (docs/method.md#targets)."""
 
 from __future__ import annotations
 

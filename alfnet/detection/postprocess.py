@@ -34,7 +34,7 @@ def select(
     before_nms: int,
     after_nms: int,
 ) -> Selection:
-    """The published selection of one image's detections, in this order (method.md, "Test").
+    """The published selection of one image's detections, in this order (docs/method.md#test).
 
     boxes: (N, 4) clipped to the image, scores: (N,).
     1. Drop boxes with a side (+1) below `minimum_side` pixels.

@@ -1,6 +1,6 @@
 """What benchmarks do differently, as data: there is one matching, and a protocol says with which rules.
 
-Sources: CityPersons' public script (shared/spec/method.md), Caltech's toolbox (shared/spec/caltech.md), CrowdHuman's
+Sources: CityPersons' public script (docs/method.md#miss-rate), Caltech's toolbox (docs/method.md#caltech), CrowdHuman's
 devkit as its users ship it (its Caltech-style matching and `eval_MR`).
 """
 

@@ -94,7 +94,7 @@ PUBLISHED: dict[str, tuple[Subset, ...]] = {
         Subset("all", (20, math.inf), (0.2, math.inf)),
     ),
     "caltech": _CALTECH_ORIGINAL,
-    # On the new annotations the other settings hold nobody, or the same as Reasonable (shared/spec/caltech.md).
+    # On the new annotations the other settings hold nobody, or the same as Reasonable (docs/method.md#caltech).
     "caltech-new": (
         Subset("reasonable", (50, math.inf), (0.65, math.inf)),
         Subset("small", (50, 75), (0.65, math.inf)),

@@ -1,5 +1,6 @@
 """ALFNet (Liu et al., ECCV 2018): a backbone, four feature levels, and per level and step a predictor block.
 
+The layers and their sources: docs/method.md#heads.
 Images are BGR. Levels have strides 8, 16, 32, 64. Predictions are flattened level by level, row-major over
 (y, x, anchor), the order of `alfnet.boxes.anchors`.
 """

@@ -1,5 +1,6 @@
 """Layers that compute what TensorFlow's do: "same" padding, and batch normalisation that can be fixed.
 
+Which layer pads how, and why it matters: docs/method.md#backbones.
 All tensors are (N, C, H, W). Weights are initialised with numpy: its normal numbers are the same on every machine.
 """
 

@@ -1,5 +1,6 @@
 """Import of Keras 2 weight files (HDF5, `save_weights` layout): ImageNet backbones and the released ALFNet detectors.
 
+The layout: docs/method.md#imported-weights.
 Layers are matched by name, arrays within a layer by position, because array names differ between files. Convolution
 kernels are (kh, kw, in, out) there and (out, in, kh, kw) here; depthwise kernels (kh, kw, channels, 1) and
 (channels, 1, kh, kw). Batch normalisation: gamma, beta, mean, variance (the ResNet file calls the fourth "running_std";

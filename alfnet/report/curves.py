@@ -17,7 +17,7 @@ from alfnet.report.figures import line_style, style, write_figure
 from alfnet.report.results import Curve, VariantResults
 from alfnet.report.tables import IOUS
 
-# The miss rate is averaged over these false positives per image (method.md).
+# The miss rate is averaged over these false positives per image (docs/method.md#miss-rate).
 AVERAGED_FROM, AVERAGED_TO = 0.01, 1.0
 SHOWN = (0.008, 12.0)
 

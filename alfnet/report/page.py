@@ -21,7 +21,7 @@ from alfnet.report.results import Curve, VariantResults, iou_key
 from alfnet.report.table import Table, format_cell
 from alfnet.report.tables import IOUS, SUBSETS
 
-# What the subsets' names stand for (method.md): height in pixels, visible part.
+# What the subsets' names stand for (docs/method.md#miss-rate): height in pixels, visible part.
 SUBSET_MEANINGS = {
     "reasonable": "from 50 px, 65 % visible",
     "heavy": "from 50 px, up to 65 % visible",

@@ -18,7 +18,7 @@ THRESHOLDS_MODEL = "resnet50-2s"
 
 Thresholds = tuple[tuple[float, float], ...]
 
-# The published method's settings (shared/spec/method.md); a run that differs in one of them is not the paper's model.
+# The published method's settings (docs/method.md#training); a run that differs in one of them is not the paper's model.
 # The training schedule is not among them, because the paper's own is not known for certain (the unit of its
 # "iterations"); nor are the weight average and the order of updates, in which paper and 2018 code differ.
 _PUBLISHED_TEST: dict[str, Any] = {
@@ -88,8 +88,8 @@ def published_model(params: Params, variant: str, *, parameters: int | None = No
     """Return the paper's model ('resnet50-2s', ...) that a variant is, or None where a setting is not the paper's.
 
     Compared are the data set and its size, widths, anchors, training thresholds and augmentation, and the test's
-    settings (method.md); not the training schedule, which is not known for certain. For an imported detector only what
-    is used: the data set, anchors and test settings.
+    settings (docs/method.md#training); not the training schedule, which is not known for certain. For an imported
+    detector only what is used: the data set, anchors and test settings.
 
     Args:
         params: the parameters of the run.

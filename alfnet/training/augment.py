@@ -1,4 +1,4 @@
-"""The published augmentation: brightness, flip, crop around a pedestrian, resize.
+"""The published augmentation: brightness, flip, crop around a pedestrian, resize (docs/method.md#augmentation).
 
 Boxes are continuous: the box x1 y1 x2 y2 covers the pixels x1 <= column < x2, y1 <= row < y2, as x2 = x + w in the
 CityPersons caches has it. A mirrored box is therefore W - x2 .. W - x1, and a resize multiplies coordinates by the

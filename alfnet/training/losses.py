@@ -1,4 +1,4 @@
-"""The loss of one step: focal classification and smooth L1 regression (method.md, "Loss")."""
+"""The loss of one step: focal classification and smooth L1 regression (docs/method.md#loss)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The moving average of all weights over the updates (mean teacher), which is what gets tested (method.md, "Training")."""
+"""The moving average of all weights over the updates (mean teacher), which is what gets tested.
+
+The rule: docs/method.md#weight-average.
+"""
 
 from __future__ import annotations
 

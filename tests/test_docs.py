@@ -1,0 +1,49 @@
+"""The documents: what the code cites exists, and nothing outside a clone is cited."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+CITATION = re.compile(r"docs/([\w-]+)\.md#([\w-]+)")
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+FOLDERS = ("alfnet", "streetscenes", "stages", "tools", "benchmarks", "tests", "profiles", "docs", ".github")
+TEXTS = (".py", ".md", ".yaml", ".yml", ".js", ".html", ".toml", ".cff", ".jinja")
+
+
+def files(root: Path) -> list[Path]:
+    inside = [path for folder in FOLDERS for path in (root / folder).rglob("*")]
+    return sorted(path for path in [*inside, *root.glob("*")] if path.is_file() and path.suffix in TEXTS)
+
+
+def sections(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_cited_section_exists(root: Path) -> None:
+    cited = {(name, section) for path in files(root) for name, section in CITATION.findall(path.read_text())}
+    assert ("method", "test") in cited
+    for name, section in sorted(cited):
+        assert section in sections(root / "docs" / f"{name}.md"), f"docs/{name}.md has no section {section}"
+
+
+def test_nothing_outside_a_clone_is_cited(root: Path) -> None:
+    outside = ("shared/spec", "spec/method", "spec/caltech", '(method.md, "')
+    for path in files(root):
+        text = path.read_text()
+        assert path == Path(__file__) or not any(words in text for words in outside), path
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/method.md", "tests/golden/README.md"])
+def test_links_lead_somewhere(root: Path, document: str) -> None:
+    for link in LINK.findall((root / document).read_text()):
+        if "://" in link:
+            continue
+        target, _, section = link.partition("#")
+        path = (root / document).parent / target if target else root / document
+        assert path.exists(), f"{document}: {link}"
+        assert not section or section in sections(path), f"{document}: {link}"
