@@ -141,7 +141,9 @@ class Setting:
 class Overlaps:
     """The overlaps of detections and ground truths, kept for settings that share their boxes."""
 
-    def __init__(self) -> None:
+    def __init__(self, lowest: float = 0.3) -> None:
+        """Keep overlaps from `lowest` on (IoU or covered part): no threshold that is asked for may be below."""
+        self.lowest = lowest
         # The arrays are kept beside what was made of them, so that their ids stay theirs.
         self._meeting: dict[tuple[int, int], tuple[Any, ...]] = {}
         self._pairs: dict[tuple[Any, ...], tuple[Any, ...]] = {}
@@ -154,7 +156,7 @@ class Overlaps:
             if len(self._pairs) > 100:
                 self._pairs.clear()
             arrays = (setting.ids, setting.boxes, setting.truth_ids, setting.truth_boxes)
-            self._pairs[key] = (_overlaps(setting, *self._same_image(setting)), arrays)
+            self._pairs[key] = (_overlaps(setting, *self._same_image(setting), self.lowest), arrays)
         pairs: Pairs = self._pairs[key][0]
         return pairs
 
@@ -180,7 +182,7 @@ class Overlaps:
         return self._meeting[key][:2]
 
 
-def _overlaps(setting: Setting, detection: Integers, truth: Integers) -> Pairs:
+def _overlaps(setting: Setting, detection: Integers, truth: Integers, lowest: float) -> Pairs:
     one = 1.0 if setting.rules.plus_one else 0.0
     first, second = setting.boxes, setting.truth_boxes
     sides = [
@@ -197,7 +199,8 @@ def _overlaps(setting: Setting, detection: Integers, truth: Integers) -> Pairs:
     with np.errstate(all="ignore"):
         iou = intersection / (area[detection] + truth_area[truth] - intersection)
         cover = intersection / area[detection]
-    return Pairs(detection, truth, iou, cover)
+    kept = np.flatnonzero((iou >= lowest) | (cover >= lowest))
+    return Pairs(detection[kept], truth[kept], iou[kept], cover[kept])
 
 
 def _rank(setting: Setting) -> Integers:
@@ -221,7 +224,7 @@ def _place_in_image(ids: Integers) -> Integers:
 
 def miss_rate_by(setting: Setting, overlaps: Overlaps | None = None) -> float | None:
     """Return the figure, in percent, that a setting gives; None without pedestrians or images."""
-    overlaps = overlaps or Overlaps()
+    overlaps = overlaps or Overlaps(setting.iou)
     rules, threshold = setting.rules, setting.iou
     ignored, there = _ignored(setting)
     pedestrians = int((~ignored & there).sum())
