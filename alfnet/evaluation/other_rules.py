@@ -150,25 +150,28 @@ class Overlaps:
         self._ranks: dict[tuple[Any, ...], tuple[Any, ...]] = {}
 
     def pairs(self, setting: Setting) -> Pairs:
-        """All pairs that overlap, not sorted, by index of detection and ground truth in their arrays."""
-        key = (*map(id, (setting.ids, setting.boxes, setting.truth_ids, setting.truth_boxes)), setting.rules.plus_one)
+        """All pairs that overlap, by index of detection and ground truth in their arrays.
+
+        A detection's pairs stand in its order of preference, as in `alfnet.evaluation.pairs`.
+        """
+        arrays = (setting.ids, setting.boxes, setting.truth_ids, setting.truth_boxes)
+        key = (*map(id, arrays), setting.rules.plus_one, setting.rules.later_first)
         if key not in self._pairs:
             if len(self._pairs) > 100:
                 self._pairs.clear()
-            arrays = (setting.ids, setting.boxes, setting.truth_ids, setting.truth_boxes)
             self._pairs[key] = (_overlaps(setting, *self._same_image(setting), self.lowest), arrays)
         pairs: Pairs = self._pairs[key][0]
         return pairs
 
-    def rank(self, setting: Setting) -> Integers:
-        """(D,) place of each detection, best first; -1 for those that do not count."""
+    def rank(self, setting: Setting) -> tuple[Integers, Integers]:
+        """(D,) place of each detection, best first, -1 for those that do not count; and those that do, in order."""
         key = (id(setting.ids), id(setting.scores), id(setting.kept), setting.rules.per_image)
         if key not in self._ranks:
             if len(self._ranks) > 1000:
                 self._ranks.clear()
             self._ranks[key] = (_rank(setting), setting.ids, setting.scores, setting.kept)
-        place: Integers = self._ranks[key][0]
-        return place
+        places: tuple[Integers, Integers] = self._ranks[key][0]
+        return places
 
     def _same_image(self, setting: Setting) -> tuple[Integers, Integers]:
         key = (id(setting.ids), id(setting.truth_ids))
@@ -200,17 +203,19 @@ def _overlaps(setting: Setting, detection: Integers, truth: Integers, lowest: fl
         iou = intersection / (area[detection] + truth_area[truth] - intersection)
         cover = intersection / area[detection]
     kept = np.flatnonzero((iou >= lowest) | (cover >= lowest))
+    preference = -truth[kept] if setting.rules.later_first else truth[kept]
+    kept = kept[np.lexsort((preference, -iou[kept], detection[kept]))]
     return Pairs(detection[kept], truth[kept], iou[kept], cover[kept])
 
 
-def _rank(setting: Setting) -> Integers:
+def _rank(setting: Setting) -> tuple[Integers, Integers]:
     kept = np.arange(len(setting.scores)) if setting.kept is None else np.flatnonzero(setting.kept)
     order = kept[np.lexsort((setting.ids[kept], -setting.scores[kept]))]
     if setting.rules.per_image is not None:
         order = order[_place_in_image(setting.ids[order]) < setting.rules.per_image]
     place = np.full(len(setting.scores), -1, dtype=np.int64)
     place[order] = np.arange(len(order))
-    return place
+    return place, order
 
 
 def _place_in_image(ids: Integers) -> Integers:
@@ -230,17 +235,16 @@ def miss_rate_by(setting: Setting, overlaps: Overlaps | None = None) -> float | 
     pedestrians = int((~ignored & there).sum())
     if not pedestrians or not setting.images:
         return None
-    place = overlaps.rank(setting)
-    order = np.flatnonzero(place >= 0)[np.argsort(place[place >= 0])]
+    place, order = overlaps.rank(setting)
     pairs = overlaps.pairs(setting)
     overlap = pairs.iou if rules.ignored_by == "IoU" else pairs.cover
     which = np.flatnonzero(
         (place[pairs.detection] >= 0) & there[pairs.ground_truth] & ((pairs.iou >= threshold) | (overlap >= threshold))
     )
-    detection, truth = place[pairs.detection[which]], pairs.ground_truth[which]
-    iou = pairs.iou[which]
-    sort = np.lexsort((-truth if rules.later_first else truth, -iou, detection))
-    ranked = Pairs(detection[sort], truth[sort], iou[sort], overlap[which][sort])
+    detection = place[pairs.detection[which]]
+    small = detection.astype(np.uint16) if len(order) <= 2**16 else detection  # sorted by digits, in no time
+    which = which[np.argsort(small, kind="stable")]
+    ranked = Pairs(place[pairs.detection[which]], pairs.ground_truth[which], pairs.iou[which], overlap[which])
     heights = setting.boxes[order, 3]
     part = np.ones(len(order), dtype=np.bool_)
     if rules.margin is not None:
