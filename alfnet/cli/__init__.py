@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from alfnet.cli import data, detect, evaluate, pipeline, prune, weights
+from alfnet.cli import compare, data, detect, evaluate, pipeline, prune, weights
 from alfnet.errors import exit_with_message
 from alfnet.extras import extra_needed
 
@@ -56,7 +56,16 @@ def _with_extra(function: Callable[..., Any], extra: str | None) -> Callable[...
 
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, callback=_options)
-for function in (evaluate.evaluate, detect.detect, pipeline.profile, pipeline.check, prune.prune, pipeline.table):
+COMMANDS = (
+    evaluate.evaluate,
+    compare.compare,
+    detect.detect,
+    pipeline.profile,
+    pipeline.check,
+    prune.prune,
+    pipeline.table,
+)
+for function in COMMANDS:
     app.command()(_with_extra(function, EXTRAS.get(function.__name__)))
 for name, group in (("data", data.app), ("weights", weights.app)):
     for registered in group.registered_commands:

@@ -1,0 +1,52 @@
+"""`alfnet compare`: two sets of detections side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A", help="Detections, in any format that alfnet evaluate reads.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Other detections of the same images.")],
+    ground_truth: Annotated[Path, typer.Option("--ground-truth", "--gt", help="Their ground truth.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Write everything here (JSON), with the list of pedestrians.")
+    ] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="Write a page (HTML) with the pedestrians that one alone finds.")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder with the images, for the page.")] = None,
+    iou: Annotated[list[float] | None, typer.Option(help="IoU thresholds, 0.5 ... 0.95; may be repeated.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="citypersons, caltech or crowdhuman; by default the ground truth's.")
+    ] = None,
+    fppi: Annotated[float, typer.Option(help="False positives per image at which pedestrians count as found.")] = 0.316,
+    resamples: Annotated[
+        int, typer.Option(min=2, help="Resampled data sets, and exchanges of the permutation test.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of both.")] = 0,
+) -> None:
+    """Compare two sets of detections: miss rates, whether they differ, and whom one alone finds."""
+    from alfnet.evaluation.comparing import compare_and_print
+    from alfnet.outputs import check_outputs, check_replaceable, json_with, starts_with
+
+    inputs = {"A": first, "B": second, "--ground-truth": ground_truth}
+    check_outputs({"--out": out, "--page": page}, inputs)
+    check_replaceable(out, "a comparison", json_with("miss_rates"))
+    check_replaceable(page, "a page", starts_with("<!doctype html>\n<!-- alfnet explorer"))
+    compare_and_print(
+        ground_truth,
+        first,
+        second,
+        iou=iou or [0.5, 0.75],
+        protocol=protocol,
+        fppi=fppi,
+        resamples=resamples,
+        seed=seed,
+        out=out,
+        page=page,
+        images=images,
+    )
