@@ -27,6 +27,9 @@ from alfnet.files import write_bytes
 if TYPE_CHECKING:
     from PIL import ImageFile
 
+MEAN_COLOUR = (104, 117, 124)
+"""B G R, the network's channel means in whole numbers: what stands where an image ends before a crop or frame does."""
+
 IMAGE_SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm", ".gif", ".avif",
     ".heic", ".heif",

@@ -7,7 +7,7 @@ optional parts (`thresholds`, `weights`, ... of a variant), and their docstring 
 from __future__ import annotations
 
 import difflib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -15,10 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from alfnet.errors import AlfnetError
 
 Backbone = Literal["resnet50", "mobilenet"]
+DataFormat = Literal["citypersons", "coco", "caltech", "crowdhuman", "eurocity", "pennfudan"]
 Section = TypeVar("Section", bound=BaseModel)
 Positive = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+VariantName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Side = Annotated[int, Field(gt=0, multiple_of=64)]  # the coarsest level has stride 64
 
 
@@ -28,19 +30,90 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-class DataSettings(Settings):
-    """The data set: a folder in Cityscapes' layout and CityPersons' annotation files."""
+class SplitSettings(Settings):
+    """How a seeded rule parts one annotation file of both splits."""
 
-    name: Literal["synthetic", "citypersons"]
-    """The paper's figures belong beside results on citypersons only."""
+    seed: Seed
+    folds: Annotated[int, Field(ge=2)]
+    """The images are dealt into so many parts of equal size; fold 0 is val, the others train."""
+    cross_validation: bool
+    """Every fold is val once: the training with seed S is tested on fold (S - 1) modulo folds, so that the seeds 1 to
+    `folds` test on every image once, and the mean over the seeds is the mean over the folds."""
+
+
+class DataSettings(Settings):
+    """The data set: where its images and annotations are, in which format, and what of it is trained on.
+
+    Formats: citypersons (anno_train.mat and anno_val.mat, or the folders of JSON files), coco, caltech (.vbb or the new
+    annotations' texts), crowdhuman (.odgt), eurocity (JSON) and pennfudan (PASCAL texts).
+    """
+
+    name: VariantName
+    """What the report calls it. The paper's figures belong beside results on citypersons and caltech only."""
+    format: DataFormat
     folder: str
-    """Holds leftImg8bit/{train,val}/<city>/*.png."""
+    """The data set's folder, with its images and mostly its annotations."""
+    images: str
+    """Below `folder`: the folder that the names of images are relative to (CityPersons: leftImg8bit)."""
+    train_images: str
+    """Below `folder`: the images of train. Training watches this folder alone, so that val may change without it."""
+    val_images: str
+    """Below `folder`: the images of val; it may be the same folder."""
     annotations: str
-    """The folder with anno_train.mat and anno_val.mat."""
-    height: Side
-    width: Side
+    """The folder with the annotation files."""
+    train_annotations: str
+    """Below `annotations`: train's file, or its folder where the format has a file per image."""
+    val_annotations: str
+    category: str | None
+    """Of a COCO file: the name of the category of people; null: it has one category only."""
+    height: Positive | None
+    """Of all images, pixels; null: they are of any sizes, which the format tells."""
+    width: Positive | None
     minimum_pedestrian_height: Annotated[float, Field(ge=0)]
-    """Pixels; a lower pedestrian is an ignore region in training (50 as published)."""
+    """Pixels; a lower pedestrian is an ignore region in training (50 as published for CityPersons)."""
+    minimum_visible_ratio: Fraction
+    """A pedestrian of whom less is visible is an ignore region in training (0 as published)."""
+    covered: Annotated[float, Field(gt=0, le=1)] | None
+    """A pedestrian is left out of training where ignore regions cover this part of its area (0.5 as published)."""
+    split: SplitSettings | None
+    """null: train and val are annotated apart."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if (self.height is None) != (self.width is None):
+            raise ValueError("height and width: give both, or null for both where the images are of any sizes")
+        for key in ("train_images", "val_images"):
+            folder = PurePosixPath(getattr(self, key))
+            if PurePosixPath(self.images) not in (folder, *folder.parents):
+                raise ValueError(f"{key}: {folder} must be the folder of images ({self.images}) or lie in it")
+        same = self.train_annotations == self.val_annotations
+        if same and self.split is None:
+            raise ValueError(
+                "split: train_annotations and val_annotations are the same, so a rule must part them: "
+                "give split.seed, split.folds and split.cross_validation"
+            )
+        if not same and self.split is not None:
+            raise ValueError("split: null was expected, since train_annotations and val_annotations are two files")
+        return self
+
+    @property
+    def images_folder(self) -> Path:
+        """The folder that the names of images in the caches are relative to."""
+        return Path(self.folder) / self.images
+
+    @property
+    def folds(self) -> int | None:
+        """The number of folds under cross-validation, None without it."""
+        return self.split.folds if self.split is not None and self.split.cross_validation else None
+
+    def fold(self, seed: int) -> int | None:
+        """The fold that a training with this seed is tested on; None without cross-validation."""
+        return None if self.folds is None else (seed - 1) % self.folds
+
+    @property
+    def gallery_folder(self) -> Path:
+        """The folder that names in the ground truth are relative to (CityPersons' tell city and file only)."""
+        return Path(self.folder) / self.val_images if self.format == "citypersons" else self.images_folder
 
 
 class LayoutSettings(Settings):
@@ -275,9 +348,6 @@ class VariantSettings(Settings):
                 f"weights: {self.weights} must lie in weights/detectors/, the folder that the pipeline watches"
             )
         return self
-
-
-VariantName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
 class Params(Settings):

@@ -1,4 +1,4 @@
-"""Stage `cache_annotations@SPLIT`: the training cache of a split, by the published rule."""
+"""Stage `cache_annotations@SPLIT`: the training cache of a split, from the data set's own annotations."""
 
 from pathlib import Path
 
@@ -11,16 +11,9 @@ from alfnet.errors import exit_with_message
 def main(split: str) -> None:
     """Cache the annotations of `split` (train or val)."""
     data = checked_params().data
-    from alfnet.annotations.cache import write_training_cache
+    from alfnet.annotations.data_set import write_split_cache
 
-    counts = write_training_cache(
-        Path(data.annotations) / f"anno_{split}.mat",
-        split,
-        Path("cache") / f"{split}.json",
-        width=data.width,
-        height=data.height,
-        minimum_height=data.minimum_pedestrian_height,
-    )
+    counts = write_split_cache(data, split, Path("cache") / f"{split}.json")
     print(f"{split}: " + ", ".join(f"{number} {name}" for name, number in counts.items()))
 
 

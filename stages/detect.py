@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from parameters import arguments, checked_params
+from parameters import arguments, checked_params, seed_of
 
 from alfnet.errors import exit_with_message
 from alfnet.runtime import configure_libraries
@@ -18,12 +18,13 @@ def main(name: str, seed: str) -> None:
     detect_split(
         Path("models") / name / seed / "model.safetensors",
         Path("cache/val.json"),
-        Path(params.data.folder) / "leftImg8bit",
+        params.data.images_folder,
         params.detect,
         accelerator=params.machine.accelerator,
         out=Path("detections") / name / seed,
         timings=Path("timings") / name / f"{seed}.json",  # not an output: it differs from run to run
         title=f"detect {name}, seed {seed}",
+        fold=params.data.fold(seed_of(params, seed)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from parameters import arguments, checked_params
+from parameters import arguments, checked_params, seed_of
 
 from alfnet.errors import exit_with_message
 
@@ -17,6 +17,7 @@ def main(name: str, seed: str) -> None:
         Path("cache/ground_truth.json"),
         Path("detections") / name / seed,
         iou=params.evaluate.iou,
+        fold=params.data.fold(seed_of(params, seed)),
         results=Path("evaluation") / name / seed,
     )
 

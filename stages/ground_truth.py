@@ -11,11 +11,9 @@ from alfnet.errors import exit_with_message
 def main() -> None:
     """Write the evaluation ground truth."""
     data = checked_params().data
-    from alfnet.annotations.ground_truth import write_ground_truth
+    from alfnet.annotations.data_set import write_val_ground_truth
 
-    write_ground_truth(
-        Path(data.annotations) / "anno_val.mat", Path("cache/ground_truth.json"), width=data.width, height=data.height
-    )
+    write_val_ground_truth(data, Path("cache/ground_truth.json"))
 
 
 if __name__ == "__main__":

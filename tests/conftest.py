@@ -37,3 +37,15 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"the real data is not at {folder} (set ALFNET_SHARED)")
     return folder
+
+
+@pytest.fixture
+def mat_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MATLAB files are read in this process, for tests that read many: a child of its own costs half a second each."""
+    from alfnet.annotations import mat_child, mat_file
+
+    def read(path: Path, content: bytes, remedy: str) -> dict:
+        answer, numbers = mat_child.answer_to(content)
+        return mat_file.variables_of(path, content, answer, numbers, remedy)
+
+    monkeypatch.setattr(mat_file, "_read_in_child", read)

@@ -7,11 +7,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alfnet.annotations.cache import load_cache, training_cache, write_training_cache
-from alfnet.annotations.citypersons import ImageAnnotations, Split, read_mat, write_mat
+from alfnet.annotations import training_cache as making
+from alfnet.annotations.cache import load_cache
+from alfnet.annotations.citypersons import ImageAnnotations, annotated, read_mat, write_mat
+from alfnet.annotations.images import Split, annotated_image
+from alfnet.annotations.training_cache import TrainingRule
 from alfnet.errors import AlfnetError
 
+pytestmark = pytest.mark.usefixtures("mat_in_process")
+
 SIZE: dict[str, Any] = {"width": 2048, "height": 1024, "minimum_height": 50}
+
+
+def training_cache(images: list[ImageAnnotations], split: Split, *, width: int, height: int, minimum_height: float):
+    """The cache of CityPersons' annotations."""
+    return making.training_cache(
+        annotated(images, split, height=height, width=width), split, TrainingRule(minimum_height)
+    )
+
+
+def write_training_cache(path: Path, split: Split, out: Path, *, width: int, height: int, minimum_height: float):
+    """The cache of a .mat file."""
+    images = annotated(read_mat(path, split), split, height=height, width=width)
+    return making.write_training_cache(images, split, out, TrainingRule(minimum_height), str(path))
 
 
 def image(*rows: list[float], frame: int = 1) -> ImageAnnotations:
@@ -162,6 +180,32 @@ def test_cover_rule_against_counted_pixels() -> None:
         assert boxes(cache, 0) == expected
         dropped += 5 - len(expected)
     assert 20 < dropped < 180
+
+
+def test_an_image_of_another_data_set_is_clipped_to_its_part_inside() -> None:
+    boxes_given = [[-10, -20, 50, 120], [180, 10, 40, 100], [300, 10, 40, 100], [90.5, 0, 10, 100]]
+    one = annotated_image("a/b.jpg", 100, 200, boxes_given, pedestrian=[True, True, True, False])
+    rule = TrainingRule(50, covered=None, clipping="inside")
+    cache = making.training_cache([one], "train", rule)
+    assert boxes(cache, 0) == [[0, 0, 40, 100], [180, 10, 20, 90]]  # the third has no part in the image
+    assert boxes(cache, 1) == [[90.5, 0, 10, 100]]
+
+
+def test_little_visible_pedestrians_become_ignore_regions_where_the_rule_says_so() -> None:
+    one = annotated_image(
+        "b.jpg", 100, 200, [[0, 0, 20, 80], [50, 0, 20, 80]], pedestrian=[True, True], visible_ratios=[0.5, 0.7]
+    )
+    cache = making.training_cache([one], "val", TrainingRule(50, 0.65, clipping="inside"))
+    assert boxes(cache, 0) == [[50, 0, 20, 80]]
+    assert boxes(cache, 1) == [[0, 0, 20, 80]]
+    assert cache["info"]["rule"]["minimum_visible_ratio"] == 0.65
+
+
+def test_without_the_cover_rule_covered_pedestrians_stay() -> None:
+    one = annotated_image("b.jpg", 100, 200, [[0, 0, 20, 80], [0, 0, 20, 80]], pedestrian=[True, False])
+    kept = making.training_cache([one], "train", TrainingRule(50, covered=None, clipping="inside"))
+    assert len(boxes(kept, 0)) == 1
+    assert not boxes(making.training_cache([one], "train", TrainingRule(50, clipping="inside")), 0)
 
 
 def test_visible_box_stays_beside_its_pedestrian_when_another_is_dropped() -> None:

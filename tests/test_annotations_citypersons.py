@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 import scipy.io
 
-from alfnet.annotations.citypersons import ImageAnnotations, Split, plain_number, read_mat, write_mat
+from alfnet.annotations.citypersons import ImageAnnotations, read_mat, write_mat
+from alfnet.annotations.images import Split
+from alfnet.annotations.training_cache import plain_number
 from alfnet.errors import AlfnetError
+
+pytestmark = pytest.mark.usefixtures("mat_in_process")
 
 FIELDS = ("cityname", "im_name", "bbs")
 ROW = [1, 947, 406, 17, 40, 24000, 950, 407, 14, 39]
@@ -137,12 +141,38 @@ def test_files_that_are_no_whole_mat_file(tmp_path: Path) -> None:
     absent = tmp_path / "absent.mat"
     assert "no such file" in message(absent)
     assert "folder" in message(tmp_path)
-    for content in (b"", b"MATLAB", b'{"images": []}', b"\x89PNG\r\n\x1a\n" + bytes(300), bytes(5000)):
+    for content in (b"", b"MATLAB", bytes(5000)):
         path = tmp_path / "x.mat"
         path.write_bytes(content)
         text = message(path)
         assert "not a whole .mat file" in text
         assert "copy" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b'{"images": [], "annotations": []}', "a COCO annotation file (use data.format: coco)"),
+        (
+            b'{"info": {}, "licenses": [' + b"1," * 5000 + b'1], "images": [], "annotations": []}',
+            "a COCO annotation file",
+        ),
+        (b'{"ID": "1", "gtboxes": []}\n{"ID": "2", "gtboxes": []}\n', "CrowdHuman's annotations (.odgt"),
+        (b'{"imgHeight": 1024, "imgWidth": 2048, "objects": []}', "CityPersons' JSON of one image"),
+        (b'{"imageheight": 1, "children": [{"identity": "pedestrian"}]}', "EuroCity's JSON of one image"),
+        (b"[1, 2]", "a JSON file"),
+        (b"% bbGt version=3\nperson 1 2 3 4 0 0 0 0 0 0 0\n", "Caltech's annotation text of one image"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(300), "a PNG image"),
+        (b"PK\x03\x04" + bytes(300), "a zip archive"),
+        (b"\xed\xfe\x00\x00" + bytes(2000), "a video of Caltech (.seq)"),
+    ],
+)
+def test_other_formats_are_named_for_what_they_are(tmp_path: Path, content: bytes, part: str) -> None:
+    path = tmp_path / "x.mat"
+    path.write_bytes(content)
+    text = message(path)
+    assert part in text
+    assert "cut short" not in text
 
 
 def test_truncated_anywhere(tmp_path: Path) -> None:

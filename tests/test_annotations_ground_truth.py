@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alfnet.annotations.citypersons import ImageAnnotations, write_mat
-from alfnet.annotations.ground_truth import evaluation_ground_truth, write_ground_truth
+from alfnet.annotations import ground_truth as making
+from alfnet.annotations.citypersons import ImageAnnotations, annotated, read_mat, write_mat
+from alfnet.annotations.images import annotated_image
 from alfnet.errors import AlfnetError
+
+pytestmark = pytest.mark.usefixtures("mat_in_process")
 
 IMAGES = [
     ImageAnnotations("ulm", "ulm_1.png", np.zeros((0, 10))),
@@ -24,6 +27,17 @@ IMAGES = [
         ),
     ),
 ]
+
+
+def evaluation_ground_truth(images: list[ImageAnnotations], *, width: int, height: int) -> dict:
+    """The ground truth of CityPersons' annotations."""
+    return making.evaluation_ground_truth(annotated(images, "val", height=height, width=width), citypersons=True)
+
+
+def write_ground_truth(path: Path, out: Path, *, width: int, height: int) -> dict[str, int]:
+    """The ground truth of a .mat file."""
+    images = annotated(read_mat(path, "val"), "val", height=height, width=width)
+    return making.write_ground_truth(images, out, str(path), citypersons=True)
 
 
 def test_equals_val_gt(shared: Path, tmp_path: Path) -> None:
@@ -96,3 +110,22 @@ def test_unusable_annotations_leave_the_earlier_file(tmp_path: Path, images: lis
         write_ground_truth(tmp_path / "x.mat", out, width=1024, height=512)
     assert out.read_text() == "earlier"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_images_of_other_data_sets_have_their_own_sizes_and_folders(tmp_path: Path) -> None:
+    images = [
+        annotated_image("day/a.jpg", 300, 400, [[1, 2, 30, 60]], pedestrian=[True], visible_ratios=[0.4]),
+        annotated_image("b.png", 500, 333, [[1, 2, 30, 60]], pedestrian=[False], crowd=[True]),
+    ]
+    counts = making.write_ground_truth(images, tmp_path / "gt.json", "own.json")
+    assert counts == {"images": 2, "objects": 2}
+    written = json.loads((tmp_path / "gt.json").read_text())
+    assert written["images"] == [
+        {"id": 1, "file_name": "day/a.jpg", "height": 300, "width": 400},
+        {"id": 2, "file_name": "b.png", "height": 500, "width": 333},
+    ]
+    assert [(one["ignore"], one["iscrowd"], one["vis_ratio"]) for one in written["annotations"]] == [
+        (0, 0, 0.4),
+        (1, 1, 1),
+    ]
+    assert written["categories"] == [{"id": 1, "name": "pedestrian"}]

@@ -230,9 +230,43 @@ def test_an_empty_box_never_keeps() -> None:
     assert len(kept) == 1
 
 
-def test_another_ratio_is_refused() -> None:
-    with pytest.raises(ValueError, match="distorted"):
-        augment(noise(256, 256), NONE, NONE, SETTINGS, rng(0))
+@pytest.mark.parametrize("size", [(300, 200), (200, 300), (600, 180), (97, 640), (256, 512)])
+@pytest.mark.parametrize("seed", range(6))
+def test_images_of_any_ratio_keep_their_proportions(size: tuple[int, int], seed: int) -> None:
+    """A white box on black is where its box says, and as wide to its height as it was; what is added is grey."""
+    height, width = size
+    box = np.array([[width * 0.3, height * 0.3, width * 0.6, height * 0.8]], np.float32).round()
+    image = np.zeros((height, width, 3), np.uint8)
+    x1, y1, x2, y2 = box[0].astype(int)
+    image[y1:y2, x1:x2] = 255
+    settings = SETTINGS.model_copy(update={"brightness_probability": 0.0, "pedestrian_width": 0.0, "scale": [0.6, 1.0]})
+    sample = augment(image, box, NONE, settings, rng(seed))
+    assert sample.image.shape == (256, 512, 3)
+    drawn = draw(height, width, box, settings, rng(seed))
+    assert drawn.width / drawn.height == pytest.approx(2, abs=2 / drawn.height)
+    # Along each side the crop lies in the image, or holds it.
+    for start, length, whole in ((drawn.left, drawn.width, width), (drawn.top, drawn.height, height)):
+        assert (start >= 0 and start + length <= whole) or (start <= 0 and start + length >= whole)
+    white = (sample.image > 200).all(axis=2)
+    rows, columns = np.flatnonzero(white.any(1)), np.flatnonzero(white.any(0))
+    (found,) = sample.pedestrians
+    np.testing.assert_allclose(found, [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], atol=2.5)
+    inside = drawn.width * drawn.height
+    across = min(drawn.left + drawn.width, width) - max(drawn.left, 0)
+    down = min(drawn.top + drawn.height, height) - max(drawn.top, 0)
+    grey = (np.abs(sample.image.astype(int) - (104, 117, 124)).max(axis=2) < 2).mean()
+    assert grey == pytest.approx(1 - across * down / inside, abs=0.03)
+
+
+def test_random_crops_of_empty_images_reach_all_of_it() -> None:
+    corners = {
+        (drawn.left, drawn.top)
+        for seed in range(200)
+        for drawn in [draw(60, 40, NONE, SETTINGS.model_copy(update={"scale": [0.9, 0.9]}), rng(seed))]
+    }
+    lefts, tops = (sorted({corner[axis] for corner in corners}) for axis in (0, 1))
+    assert (lefts[0], lefts[-1]) == (40 - 108, 0)
+    assert (tops[0], tops[-1]) == (0, 6)
 
 
 def test_bytes_known() -> None:

@@ -188,8 +188,11 @@ def test_picture_of_another_size_is_refused(folder: Path) -> None:
 def test_bad_settings_are_refused_at_once(folder: Path) -> None:
     with pytest.raises(AlfnetError, match="nothing to train on"):
         TrainingSamples([], folder, SETTINGS, seed=5)
-    with pytest.raises(AlfnetError, match="another width : height ratio"):
-        TrainingSamples([cached(0)], folder, SETTINGS.model_copy(update={"height": 128}), seed=5)
+
+
+def test_images_of_any_ratio_make_one_batch(folder: Path) -> None:
+    samples = TrainingSamples([cached(0)], folder, SETTINGS.model_copy(update={"height": 128}), seed=5)
+    assert samples.batch([(0, 0), (1, 0)]).images.shape == (2, 128, SETTINGS.width, 3)
 
 
 def test_memory_cache_changes_nothing_but_the_reading(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,11 @@ configure("portable")
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from alfnet.annotations.cache import load_cache, write_training_cache  # noqa: E402
+from alfnet.annotations.cache import load_cache  # noqa: E402
+from alfnet.annotations.citypersons import annotated, read_mat  # noqa: E402
 from alfnet.annotations.ground_truth import write_ground_truth  # noqa: E402
+from alfnet.annotations.images import Split  # noqa: E402
+from alfnet.annotations.training_cache import TrainingRule, write_training_cache  # noqa: E402
 from alfnet.boxes.anchors import anchors  # noqa: E402
 from alfnet.boxes.coding import step_boxes  # noqa: E402
 from alfnet.boxes.targets import assign  # noqa: E402
@@ -34,6 +37,7 @@ from alfnet.params import load_params  # noqa: E402
 from alfnet.pretrained.keras import import_detector, load_backbone  # noqa: E402
 from alfnet.training.losses import step_loss  # noqa: E402
 
+SPLITS: tuple[Split, ...] = ("train", "val")
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
 SHARED = Path(os.environ.get("ALFNET_SHARED", ROOT.parent / "shared"))
@@ -70,9 +74,10 @@ def rows() -> Iterator[Row]:
 def annotations() -> Iterator[Row]:
     folder = SHARED / "data" / "citypersons"
     with tempfile.TemporaryDirectory() as scratch:
-        for split in ("train", "val"):
+        for split in SPLITS:
             out = Path(scratch) / f"{split}.json"
-            write_training_cache(folder / f"anno_{split}.mat", split, out, width=2048, height=1024, minimum_height=50)
+            images = annotated(read_mat(folder / f"anno_{split}.mat", split), split, height=1024, width=2048)
+            write_training_cache(images, split, out, TrainingRule(50), split)
             published = json.loads((folder / f"published_cache_{split}.json").read_text())
             cached = load_cache(out, split)
             different = abs(len(cached) - len(published)) + sum(
@@ -88,7 +93,8 @@ def annotations() -> Iterator[Row]:
                 f"{different} images differ",
             )
         out = Path(scratch) / "ground_truth.json"
-        write_ground_truth(folder / "anno_val.mat", out, width=2048, height=1024)
+        images = annotated(read_mat(folder / "anno_val.mat", "val"), "val", height=1024, width=2048)
+        write_ground_truth(images, out, "val", citypersons=True)
         found, expected = json.loads(out.read_text()), json.loads((folder / "val_gt.json").read_text())
         different = sum(a != b for a, b in zip(found["annotations"], expected["annotations"], strict=True))
         same = found["images"] == expected["images"] and found["categories"] == expected["categories"]

@@ -13,15 +13,14 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import scipy.io
 
+from alfnet.annotations.images import AnnotatedImage, Split, annotated_image
+from alfnet.annotations.mat_file import load_mat
 from alfnet.errors import AlfnetError
 from alfnet.files import write_bytes
-
-Split = Literal["train", "val"]
 
 COLUMNS = ("class", "x1", "y1", "w", "h", "instance", "x1_vis", "y1_vis", "w_vis", "h_vis")
 CLASS, BOX, VISIBLE_BOX = 0, slice(1, 5), slice(6, 10)
@@ -33,6 +32,8 @@ CLASSES = {
     4: "other person",
     5: "people group",
 }
+
+PEDESTRIAN, GROUP = 1, 5
 
 _VARIABLES: dict[str, Split] = {"anno_train_aligned": "train", "anno_val_aligned": "val"}
 _FIELDS = ("cityname", "im_name", "bbs")
@@ -66,8 +67,37 @@ def read_mat(path: str | os.PathLike[str], split: Split | None = None) -> list[I
     another structure, or (where `split` is given) of the other split.
     """
     path = Path(path)
-    cells = _cells(path, _load(path), split)
+    cells = _cells(path, load_mat(path, _REMEDY), split)
     return [_image(path, number, cell) for number, cell in enumerate(cells, start=1)]
+
+
+def read_citypersons(path: str | os.PathLike[str], split: Split | None = None) -> list[ImageAnnotations]:
+    """Read CityPersons' annotations of a split in either of their forms: a .mat file, or JSON files per image.
+
+    Raises AlfnetError like `read_mat` and `read_json_annotations`.
+    """
+    from alfnet.annotations.citypersons_json import SUFFIX, read_json_annotations
+
+    path = Path(path)
+    if path.is_dir() or path.name.endswith(SUFFIX):
+        return read_json_annotations(path)
+    return read_mat(path, split)
+
+
+def annotated(images: Sequence[ImageAnnotations], split: Split, *, height: int, width: int) -> list[AnnotatedImage]:
+    """The same in the form that all formats share; file names are relative to leftImg8bit."""
+    return [
+        annotated_image(
+            f"{split}/{image.city}/{image.file_name}",
+            height,
+            width,
+            image.rows[:, BOX],
+            visible=image.rows[:, VISIBLE_BOX],
+            pedestrian=image.rows[:, CLASS] == PEDESTRIAN,
+            crowd=image.rows[:, CLASS] == GROUP,
+        )
+        for image in images
+    ]
 
 
 def write_mat(path: str | os.PathLike[str], images: Sequence[ImageAnnotations], split: Split) -> None:
@@ -75,6 +105,8 @@ def write_mat(path: str | os.PathLike[str], images: Sequence[ImageAnnotations], 
 
     Equal content gives equal bytes: uncompressed, and no date in the header.
     """
+    import scipy.io  # half a second, which readers do not need
+
     cell = np.empty((1, len(images)), dtype=object)
     for index, image in enumerate(images):
         if image.rows.ndim != 2 or image.rows.shape[1] != len(COLUMNS):
@@ -91,32 +123,9 @@ def write_mat(path: str | os.PathLike[str], images: Sequence[ImageAnnotations], 
     write_bytes(path, bytes(content))
 
 
-def plain_number(value: float) -> int | float:
-    """Return a coordinate as JSON should show it: an int where it is integral."""
-    return int(value) if float(value).is_integer() else float(value)
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise AlfnetError(f"{path}: no such file; {_REMEDY}") from None
-    except IsADirectoryError:
-        raise AlfnetError(f"{path}: is a folder, a .mat file was expected; {_REMEDY}") from None
-    try:
-        variables: dict[str, Any] = scipy.io.loadmat(io.BytesIO(content), appendmat=False)
-    except NotImplementedError:  # SciPy's answer to MATLAB 7.3 files, which are HDF5
-        raise AlfnetError(
-            f"{path}: a MATLAB 7.3 (HDF5) file, version 5 to 7 was expected; {_REMEDY}, or save it in MATLAB with -v7"
-        ) from None
-    except Exception as error:  # a damaged file makes SciPy raise nearly anything: zlib.error, TypeError, KeyError...
-        raise AlfnetError(
-            f"{path}: not a whole .mat file ({len(content)} bytes; {_one_line(error)}); was it cut short? {_REMEDY}"
-        ) from None
-    return {name: value for name, value in variables.items() if not name.startswith("__")}
-
-
 def _cells(path: Path, variables: dict[str, Any], split: Split | None) -> list[Any]:
+    if {"A", "vers"} <= set(variables):
+        raise AlfnetError(f"{path}: a .vbb file of Caltech's annotations (use data.format: caltech); {_REMEDY}")
     known = [name for name in variables if name in _VARIABLES]
     if len(known) != 1:
         found = ", ".join(variables) or "no variable"
@@ -182,10 +191,6 @@ def _describe(value: Any) -> str:
         return f"a {shape} struct of {', '.join(value.dtype.names) or 'nothing'}"
     kind = {"O": "cell array", "U": "text"}.get(value.dtype.kind, f"array of {value.dtype.name}")
     return f"a {shape} {kind}"
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _smallest_type(rows: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from alfnet.annotations.cache import load_cache
+from alfnet.annotations.cache import load_fold
 from alfnet.detection.detector import Detector, PictureDetections, sum_positives
 from alfnet.detection.drawing import draw_detections
 from alfnet.detection.results import ImageDetections, write_coco, write_text
@@ -30,13 +30,14 @@ def detect_split(
     out: Path,
     timings: Path,
     title: str,
+    fold: int | None = None,
 ) -> None:
-    """Detect on all images of a val cache, whose file names are relative to `folder`.
+    """Detect on all images of a val cache (or of one fold of it), whose file names are relative to `folder`.
 
     Writes the folder `out`, whole or not at all: step1.json and .txt, ... (every test step), fusion/C1B1.json, ... and
     positives.json; image ids are the cache's. `timings` gets the seconds per image, network to final boxes.
     """
-    images = load_cache(cache, "val")
+    images = load_fold(cache, "val", fold)
     detector = Detector(ALFNet.load(weights), settings, accelerator)
     found: list[PictureDetections] = []
     with progress_report(title, len(images)) as report:

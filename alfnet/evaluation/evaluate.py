@@ -54,18 +54,18 @@ def evaluate_files(
 
 
 def evaluate_variant(
-    ground_truth: Path, folder: Path, *, iou: Sequence[float]
+    ground_truth: Path, folder: Path, *, iou: Sequence[float], fold: int | None = None
 ) -> tuple[dict[str, Any], list[tuple[int, str, str, float, float]]]:
     """Evaluate all detections of a variant: step1.json, step2.json, ... and fusion/*.json in its folder.
 
-    Returns results, {"steps": {"1": {"iou_0.50": {subset: percent or None}, ..., "AP", "AP50", "AP75"}, ...}, "fusion":
+    `fold`: on the images of this part of a cross-validation alone. Returns results, {"steps": {"1": {"iou_0.50": {subset: percent or None}, ..., "AP", "AP50", "AP75"}, ...}, "fusion":
     {"C1B1": {"iou_0.50": {...}, ...}, ...}}, and the steps' thinned curves in rows of test step, IoU, subset, FPPI and
     miss rate. Raises AlfnetError where step1.json is not there or a file is wrong.
     """
     steps = {int(number[1]): path for path in Path(folder).glob("step*.json") if (number := _STEP.match(path.name))}
     if 1 not in steps:
         raise AlfnetError(f"{folder}: no step1.json in it; expected detections as the stage `detect` writes them")
-    truth = read_ground_truth(ground_truth)
+    truth = read_ground_truth(ground_truth).of_fold(fold)
     results: dict[str, Any] = {"steps": {}, "fusion": {}}
     rows: list[tuple[int, str, str, float, float]] = []
     for step, path in sorted(steps.items()):

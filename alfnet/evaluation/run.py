@@ -13,12 +13,15 @@ from alfnet.evaluation.table import print_evaluation
 from alfnet.files import atomic_path, write_json, write_text
 
 
-def evaluate_to_files(ground_truth: Path, detections: Path, *, iou: Sequence[float], results: Path) -> None:
+def evaluate_to_files(
+    ground_truth: Path, detections: Path, *, iou: Sequence[float], results: Path, fold: int | None = None
+) -> None:
     """Evaluate the detections of a variant (the folder that `detect_split` wrote).
 
+    fold: only on the images of this part of a cross-validation.
     results: a folder with results.json (every test step, IoU, subset and score fusion) and curves.csv (every test step).
     """
-    found, rows = evaluate_variant(ground_truth, detections, iou=iou)
+    found, rows = evaluate_variant(ground_truth, detections, iou=iou, fold=fold)
     with atomic_path(results) as temporary:
         temporary.mkdir()
         write_json(temporary / "results.json", found, indent=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -58,6 +58,30 @@ class GroundTruth:
     """The kind of annotations, which a protocol may belong to: coco, odgt, vbb or bbgt (Caltech's text files)."""
     category: int = PEDESTRIAN
     """The category that is evaluated, in the detections too."""
+
+    folds: tuple[int | None, ...] = ()
+    """Per image the part of a cross-validation that it belongs to; empty where the file has none."""
+
+    def of_fold(self, fold: int | None) -> GroundTruth:
+        """The images of one part of a cross-validation, with their annotations; None: all."""
+        if fold is None:
+            return self
+        chosen = np.array([one == fold for one in self.folds], dtype=np.bool_)
+        if not chosen.any():
+            raise AlfnetError(f"the ground truth has no image of fold {fold}; make it again: dvc repro ground_truth")
+        mine = np.isin(self.annotation_image_ids, self.image_ids[chosen])
+        return replace(
+            self,
+            image_ids=self.image_ids[chosen],
+            file_names=tuple(name for name, kept in zip(self.file_names, chosen, strict=True) if kept),
+            image_sizes=self.image_sizes[chosen],
+            annotation_image_ids=self.annotation_image_ids[mine],
+            boxes=self.boxes[mine],
+            heights=self.heights[mine],
+            visible_ratios=self.visible_ratios[mine],
+            ignored=self.ignored[mine],
+            folds=tuple(one for one in self.folds if one == fold),
+        )
 
     def sizes_of(self, image_ids: Integers) -> Floats:
         """Width and height (n, 2) in pixels of the images with these ids (n,), which must be there; NaN where unknown."""
@@ -148,7 +172,13 @@ def read_ground_truth(path: Path) -> GroundTruth:
         visible_ratios=visible_ratios,
         ignored=ignored == 1,
         warnings=tuple(warnings),
+        folds=_folds(images),
     )
+
+
+def _folds(images: list[Any]) -> tuple[int | None, ...]:
+    folds = tuple(image.get("fold") if type(image.get("fold")) is int else None for image in images)
+    return folds if any(fold is not None for fold in folds) else ()
 
 
 def _lists(path: Path, text: str) -> tuple[list[Any], list[Any]]:

@@ -80,9 +80,7 @@ def gallery_data(
     """
     images = []
     for index in chosen:
-        picture = read_image(
-            image_path(folder, ground_truth.file_names[index]), (params.data.height, params.data.width)
-        )
+        picture = read_image(image_path(folder, ground_truth.file_names[index]))
         mine = np.flatnonzero(ground_truth.annotation_image_ids == ground_truth.image_ids[index])
         ignored = ~_first(outcomes)[ious[0]].counted
         images.append(
@@ -108,8 +106,9 @@ def gallery_data(
 
 
 def image_path(folder: Path, file_name: str) -> Path:
-    """Return where an image lies below leftImg8bit/val: in the folder of its city, the first part of its name."""
-    return folder / file_name.split("_")[0] / file_name
+    """Return where an image lies below the folder of images: by its name, or (CityPersons) in the folder of its city."""
+    direct = folder / file_name
+    return direct if direct.is_file() else folder / file_name.split("_")[0] / file_name
 
 
 def _first(outcomes: Outcomes) -> Mapping[float, Outcome]:

@@ -57,10 +57,10 @@ def make_report(params: Params, *, root: Path, timings: Mapping[str, float] | No
     ground_truth_path = root / "cache" / "ground_truth.json"
     if not ground_truth_path.is_file():
         raise AlfnetError("cache/ground_truth.json: no such file; run: dvc repro ground_truth")
-    ground_truth = read_ground_truth(ground_truth_path)
+    ground_truth = read_ground_truth(ground_truth_path).of_fold(params.data.fold(params.seeds[0]))
     outcomes = read_outcomes(params, root, ground_truth, IOUS)
     chosen = choose_images(outcomes, ground_truth, params.report.gallery_images)
-    images = root / params.data.folder / "leftImg8bit" / "val"
+    images = root / params.data.gallery_folder
     reference = reference_variant(results)
     gallery = gallery_data(params, outcomes, ground_truth, chosen, images, reference=reference, ious=IOUS)
     panels = positives_panels(results)

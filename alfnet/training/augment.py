@@ -3,6 +3,10 @@
 Boxes are continuous: the box x1 y1 x2 y2 covers the pixels x1 <= column < x2, y1 <= row < y2, as x2 = x + w in the
 CityPersons caches has it. A mirrored box is therefore W - x2 .. W - x1, and a resize multiplies coordinates by the
 quotient of the sizes.
+
+An image of another width : height ratio than the result is taken as the upper left of the smallest canvas of that ratio
+that holds it. Crops have sides of `scale` of the canvas, lie inside the image as far as they fit, and what they have
+beyond it is grey, the mean colour. For images of the result's ratio this is the published rule, to the bit.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from alfnet.images import MEAN_COLOUR
 from alfnet.params import AugmentSettings
 
 
@@ -35,7 +40,7 @@ class Draw:
     top: int
     width: int
     height: int
-    """The crop, in pixels of the image after the flip."""
+    """The crop, in pixels of the image after the flip; left and top are negative where it begins outside."""
 
 
 def augment(
@@ -48,25 +53,26 @@ def augment(
     """Augment one image as published (spec, "Training"); the input is left as it is.
 
     Args:
-        image: uint8 (H, W, 3), B G R, of the width : height ratio of the settings.
+        image: uint8 (H, W, 3), B G R, of any size.
         pedestrians: (P, 4) x1 y1 x2 y2 in pixels of `image`; P may be 0.
         ignore_regions: (R, 4), likewise.
         settings: the size of the result, the ranges and probabilities, and the rules by which boxes keep.
         rng: the source of all random numbers.
-
-    Raises:
-        ValueError: the image has another ratio than the result, which would distort it.
     """
     height, width = image.shape[:2]
     drawn = draw(height, width, pedestrians, settings, rng)
     # The brightness is a matter of each pixel and the flip only moves pixels: done on the crop, both give what they
     # give on the whole image, in a fraction of the time.
     left = width - drawn.left - drawn.width if drawn.flip else drawn.left
-    crop = image[drawn.top : drawn.top + drawn.height, left : left + drawn.width]
+    crop = image[max(drawn.top, 0) : drawn.top + drawn.height, max(left, 0) : left + drawn.width]
     if drawn.brightness is not None:
         crop = brighten(crop, drawn.brightness)
     if drawn.flip:
         crop = cv2.flip(crop, 1)
+    if crop.shape[:2] != (drawn.height, drawn.width):
+        above, before = max(-drawn.top, 0), max(-drawn.left, 0)
+        below, behind = drawn.height - above - crop.shape[0], drawn.width - before - crop.shape[1]
+        crop = cv2.copyMakeBorder(crop, above, below, before, behind, cv2.BORDER_CONSTANT, value=MEAN_COLOUR)
     resized = cv2.resize(crop, (settings.width, settings.height), interpolation=cv2.INTER_LINEAR)
     pedestrians, ignore_regions = augment_boxes(pedestrians, ignore_regions, width, drawn, settings)
     return Sample(resized, pedestrians, ignore_regions)
@@ -78,28 +84,32 @@ def draw(height: int, width: int, pedestrians: np.ndarray, settings: AugmentSett
     Brightness or not, its factor; flip or not; the crop's scale; the pedestrian that it is centred on (all alike
     probable), or where there is none its left and top edge.
     """
-    if height * settings.width != width * settings.height:
-        raise ValueError(
-            f"images of {width} x {height} px would be distorted by the resize to {settings.width} x {settings.height}"
-        )
     brightness = None
     if rng.random() < settings.brightness_probability:
         brightness = rng.uniform(settings.brightness[0], settings.brightness[1])
     flip = bool(rng.random() < settings.flip_probability)
     scale = rng.uniform(settings.scale[0], settings.scale[1])
-    crop_height = max(1, round(height * scale))
+    # The smallest canvas of the result's ratio that holds the image: the image itself where that has the ratio.
+    canvas_height = max(height, -(-width * settings.height // settings.width))
+    canvas_width = max(width, -(-height * settings.width // settings.height))
+    crop_height = max(1, round(canvas_height * scale))
     # From the rounded height, so that the crop has the result's ratio exactly (1:2) where that divides.
-    crop_width = min(width, max(1, round(crop_height * width / height)))
+    crop_width = min(canvas_width, max(1, round(crop_height * settings.width / settings.height)))
     if len(pedestrians):
         x1, y1, x2, y2 = np.asarray(pedestrians[rng.integers(len(pedestrians))], dtype=np.float64)
         if flip:
             x1, x2 = width - x2, width - x1
-        left = int(np.clip(np.rint((x1 + x2 - crop_width) / 2), 0, width - crop_width))
-        top = int(np.clip(np.rint((y1 + y2 - crop_height) / 2), 0, height - crop_height))
+        left = int(np.clip(np.rint((x1 + x2 - crop_width) / 2), *_range(width - crop_width)))
+        top = int(np.clip(np.rint((y1 + y2 - crop_height) / 2), *_range(height - crop_height)))
     else:
-        left = int(rng.integers(width - crop_width + 1))
-        top = int(rng.integers(height - crop_height + 1))
+        left = int(rng.integers(abs(width - crop_width) + 1)) + min(0, width - crop_width)
+        top = int(rng.integers(abs(height - crop_height) + 1)) + min(0, height - crop_height)
     return Draw(brightness, flip, left, top, crop_width, crop_height)
+
+
+def _range(spare: int) -> tuple[int, int]:
+    """Where a crop may begin along one side: inside the image, or where it is the longer one, so that it holds it."""
+    return min(0, spare), max(0, spare)
 
 
 def brighten(image: np.ndarray, factor: float) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from alfnet.annotations.cache import load_cache
+from alfnet.annotations.cache import load_fold
 from alfnet.errors import AlfnetError
 from alfnet.network.alfnet import ALFNet, count_parameters, load_backbone_weights, read_network_settings
 from alfnet.network.weight_files import weights_kind
@@ -60,10 +60,11 @@ def train_variant(
     training = params.training(name)
     machine = params.machine
     fabric = make_fabric(training, machine)
-    images = load_cache(cache, "train")
+    fold = params.data.fold(seed)
+    images = load_fold(cache, "train", fold)
     samples = TrainingSamples(
         images,
-        Path(params.data.folder) / "leftImg8bit",
+        params.data.images_folder,
         training.augment,
         seed=seed,
         cache_bytes=DECODED_BYTES,
@@ -75,6 +76,7 @@ def train_variant(
         "train": training.model_dump(mode="json"),
         "thresholds": [pair.model_dump(mode="json") for pair in thresholds],
         "seed": seed,
+        "fold": fold,
         "runtime": params.runtime,
     }
     run_name = f"{name}-{seed}"

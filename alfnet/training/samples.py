@@ -86,17 +86,10 @@ class TrainingSamples(Dataset[tuple[Sample, str, SampleKey]]):
                 would each keep their own). 0 keeps none.
 
         Raises:
-            AlfnetError: there is no image, or one has not the width : height ratio of the augmented size.
+            AlfnetError: there is no image.
         """
         if not images:
             raise AlfnetError("the training cache holds no image with a pedestrian: nothing to train on")
-        for image in images:
-            if image.height * settings.width != image.width * settings.height:
-                raise AlfnetError(
-                    f"train.augment: {settings.width} x {settings.height} px has another width : height ratio than "
-                    f"{image.file_name} ({image.width} x {image.height} px); the augmented images must have the ratio "
-                    "of the data set's"
-                )
         self.images = list(images)
         self.folder = Path(folder)
         self.settings = settings
