@@ -145,7 +145,10 @@ def test_unknown_and_missing_keys(raw: Any, part: str) -> None:
         (changed(variants=[1]), "variants: [1]"),
         (changed(variants={}), "variants: {}"),
         (changed(variants__x=None), "variants.x: None"),
-        (changed(synthetic__synthetic__height=500), "synthetic.synthetic.height: 500: input should be a multiple of 64"),
+        (
+            changed(synthetic__synthetic__height=500),
+            "synthetic.synthetic.height: 500: input should be a multiple of 64",
+        ),
         (changed(train__augment__width=100), "train.augment.width: 100: input should be a multiple of 64"),
         (changed(runtime="portabel"), "runtime: 'portabel': input should be 'portable' or 'native'"),
         (changed(seeds=[-1]), "seeds.0: -1"),

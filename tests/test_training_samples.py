@@ -175,7 +175,7 @@ def test_missing_picture_is_one_clean_message(folder: Path, workers: int) -> Non
     samples = TrainingSamples(images, folder, SETTINGS, seed=5)
     with pytest.raises(AlfnetError) as error:
         run(samples, workers=workers)
-    assert str(error.value).startswith(f"{folder / name(IMAGES)}: no such picture")
+    assert str(error.value).startswith(f"{folder / name(IMAGES)}: no such image")
     assert "\n" not in str(error.value)
 
 

@@ -58,9 +58,10 @@ def evaluate_variant(
 ) -> tuple[dict[str, Any], list[tuple[int, str, str, float, float]]]:
     """Evaluate all detections of a variant: step1.json, step2.json, ... and fusion/*.json in its folder.
 
-    `fold`: on the images of this part of a cross-validation alone. Returns results, {"steps": {"1": {"iou_0.50": {subset: percent or None}, ..., "AP", "AP50", "AP75"}, ...}, "fusion":
-    {"C1B1": {"iou_0.50": {...}, ...}, ...}}, and the steps' thinned curves in rows of test step, IoU, subset, FPPI and
-    miss rate. Raises AlfnetError where step1.json is not there or a file is wrong.
+    `fold`: on the images of this part of a cross-validation alone. Returns results, {"steps": {"1": {"iou_0.50": {subset:
+    percent or None}, ..., "AP", "AP50", "AP75"}, ...}, "fusion": {"C1B1": {"iou_0.50": {...}, ...}, ...}}, and the steps'
+    thinned curves in rows of test step, IoU, subset, FPPI and miss rate. Raises AlfnetError where step1.json is not there
+    or a file is wrong.
     """
     steps = {int(number[1]): path for path in Path(folder).glob("step*.json") if (number := _STEP.match(path.name))}
     if 1 not in steps:
