@@ -15,8 +15,8 @@ import pytest
 
 from alfnet.annotations import training_cache as making
 from alfnet.annotations.caltech import TextObject, frame_of, read_caltech, read_text_annotation
-from alfnet.annotations.citypersons import read_citypersons, read_mat
-from alfnet.annotations.citypersons_json import LABELS, SUFFIX
+from alfnet.annotations.citypersons import read_mat
+from alfnet.annotations.citypersons_json import LABELS, SUFFIX, read_citypersons
 from alfnet.annotations.coco import read_coco
 from alfnet.annotations.crowdhuman import read_crowdhuman
 from alfnet.annotations.eurocity import read_eurocity

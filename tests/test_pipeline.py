@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from tests.tiny import ROOT, write_params
 
 # They check, carry and show; what they compute with stands in other modules.
-NOT_DEPENDENCIES = {"alfnet/errors.py", "alfnet/files.py", "alfnet/params.py", "alfnet/progress.py"}
+NOT_DEPENDENCIES = {"alfnet/errors.py", "alfnet/extras.py", "alfnet/files.py", "alfnet/params.py", "alfnet/progress.py"}
 PROJECT = (
     "alfnet",
     "stages",

@@ -71,19 +71,6 @@ def read_mat(path: str | os.PathLike[str], split: Split | None = None) -> list[I
     return [_image(path, number, cell) for number, cell in enumerate(cells, start=1)]
 
 
-def read_citypersons(path: str | os.PathLike[str], split: Split | None = None) -> list[ImageAnnotations]:
-    """Read CityPersons' annotations of a split in either of their forms: a .mat file, or JSON files per image.
-
-    Raises AlfnetError like `read_mat` and `read_json_annotations`.
-    """
-    from alfnet.annotations.citypersons_json import SUFFIX, read_json_annotations
-
-    path = Path(path)
-    if path.is_dir() or path.name.endswith(SUFFIX):
-        return read_json_annotations(path)
-    return read_mat(path, split)
-
-
 def annotated(images: Sequence[ImageAnnotations], split: Split, *, height: int, width: int) -> list[AnnotatedImage]:
     """The same in the form that all formats share; file names are relative to leftImg8bit."""
     return [

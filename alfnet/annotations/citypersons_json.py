@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from alfnet.annotations.citypersons import COLUMNS, ImageAnnotations
+from alfnet.annotations.citypersons import COLUMNS, ImageAnnotations, read_mat
+from alfnet.annotations.images import Split
 from alfnet.errors import AlfnetError
 
 LABELS = {
@@ -28,6 +29,16 @@ LABELS = {
 SUFFIX = "_gtBboxCityPersons.json"
 
 _REMEDY = "use the files of gtBbox_cityPersons_trainval.zip, or copy them again"
+
+
+def read_citypersons(path: Path, split: Split | None = None) -> list[ImageAnnotations]:
+    """Read CityPersons' annotations of a split in either of their forms: a .mat file, or JSON files per image.
+
+    Raises AlfnetError like `read_mat` and `read_json_annotations`.
+    """
+    if path.is_dir() or path.name.endswith(SUFFIX):
+        return read_json_annotations(path)
+    return read_mat(path, split)
 
 
 def read_json_annotations(path: Path) -> list[ImageAnnotations]:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from alfnet.annotations.citypersons import annotated, read_citypersons
+from alfnet.annotations.citypersons import annotated
+from alfnet.annotations.citypersons_json import read_citypersons
 from alfnet.annotations.ground_truth import write_ground_truth
 from alfnet.annotations.images import AnnotatedImage, Split, deal_into_folds
 from alfnet.annotations.training_cache import Clipping, TrainingRule, write_training_cache
