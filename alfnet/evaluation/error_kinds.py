@@ -55,7 +55,7 @@ MISS_MEANINGS = {
     "wrong_size": "the nearest box is centred, but too small or too large",
     "crowd": "people overlap, or the pedestrian is hidden",
     "ignored_class": "the nearest box counted for an ignored annotation",
-    "low_score": "found, but after one false positive per image",
+    "low_score": "found, but by a score at which too much else is false",
 }
 
 

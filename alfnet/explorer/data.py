@@ -91,7 +91,7 @@ def comparison_data(comparison: Comparison, title: str, pictures: Mapping[int, s
     ]
     places = {row[0]: place for place, row in enumerate(table)}
     for case in cases:
-        case[2] = places[KINDS[case[2]]]
+        case[2] = places[KINDS[int(case[2] or 0)]]
     first = next(iter(comparison.differences.values()))[comparison.subset]
     facts = [
         [f"A: {comparison.names[0]}", "–" if first.a is None else f"{first.a:.2f} %"],
