@@ -5,13 +5,14 @@
 # make soak        damaged files, kills, signals, full disks, races; writes docs/reliability.md (half an hour)
 # make portability   compare bytes with emulated Intel and AMD processors (needs Debian's qemu-user)
 # make fidelity      write docs/fidelity.md
+# make miss-rate     write the tables of docs/miss-rate.md
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: environment repro test lint lock soak portability fidelity
+.PHONY: environment repro test lint lock soak portability fidelity miss-rate
 
 # The copy of the lock file in .venv tells which versions it holds: it is built when missing or of other versions.
 environment:
@@ -50,3 +51,6 @@ portability: environment
 
 fidelity: environment
 	@python -m tools.fidelity
+
+miss-rate: environment
+	@python -m tools.miss_rate_table

@@ -362,14 +362,24 @@ def _evaluators() -> Iterator[Deviation]:
         "utils_map.py, log_average_miss_rate",
     )
     yield Deviation(
+        "MATLAB's function",
+        "MATLAB's evaluateDetectionMissRate (or EAVISE's brambox without ignore flags) was used: nobody ignored, and no subset",
+        _THIS,
+        "matching",
+        _CARTUCHO,
+        2,
+        "MATLAB's evaluateDetectionMissRate: nobody is ignored, and no subset",
+        "Computer Vision Toolbox, detectorMissRateFalsePositivesPerImage.m",
+    )
+    yield Deviation(
         "interpolated curve",
         "the curve was interpolated linearly between its points, as EAVISE's brambox does",
         _THIS,
         "reading",
         _rules(reading="linear"),
         2,
-        "brambox (EAVISE): linear interpolation",
-        "brambox, stat/fppi.py",
+        "only the reading of the curve in brambox (EAVISE): linear interpolation",
+        "brambox/boxes/statistics/mr_fppi.py, lamr",
     )
     yield Deviation(
         "first point at or above",
