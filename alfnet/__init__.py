@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from typing import Any
 
     from alfnet.detection.detector import Detector as Detector
-    from alfnet.evaluation.api import Result as Result
     from alfnet.evaluation.api import evaluate as evaluate
+    from alfnet.evaluation.evaluate import Evaluation as Evaluation
 
 __version__ = "0.1.0"
 
 _PLACES = {
     "Detector": "alfnet.detection.detector",
-    "Result": "alfnet.evaluation.api",
+    "Evaluation": "alfnet.evaluation.evaluate",
     "evaluate": "alfnet.evaluation.api",
 }
 """Where the public names are defined."""
 
-__all__ = ["Detector", "Result", "__version__", "evaluate"]
+__all__ = ["Detector", "Evaluation", "__version__", "evaluate"]
 
 
 def __getattr__(name: str) -> Any:

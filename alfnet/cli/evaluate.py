@@ -15,27 +15,76 @@ def evaluate(
     found_argument: Annotated[Path | None, typer.Argument(metavar="DETECTIONS", show_default=False)] = None,
     ground_truth: Annotated[
         Path | None,
-        typer.Option("--ground-truth", "--gt", help="Ground truth (JSON, COCO layout with height and vis_ratio)."),
+        typer.Option(
+            "--ground-truth",
+            "--gt",
+            help="JSON in COCO's layout, CrowdHuman's .odgt, or Caltech's annotations (a folder of .vbb or text files).",
+        ),
     ] = None,
     detections: Annotated[
-        Path | None, typer.Option("--detections", "--dt", help="COCO results (JSON), or the 2018 text format.")
+        Path | None,
+        typer.Option(
+            "--detections",
+            "--dt",
+            help="COCO results (JSON, JSON Lines), the 2018 text, CSV or TSV with a heading, MOT's rows, .odgt, or a folder "
+            "of Caltech's result files or YOLO's labels; - is standard input, and gzip is unpacked.",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the miss rates here (JSON).")] = None,
     curves: Annotated[Path | None, typer.Option(help="Write miss rate over FPPI here (CSV).")] = None,
     iou: Annotated[list[float] | None, typer.Option(help="IoU thresholds, 0.5 ... 0.95; may be repeated.")] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="citypersons, caltech or crowdhuman; by default the one that the ground truth's format belongs to."
+        ),
+    ] = None,
+    subsets: Annotated[
+        str | None,
+        typer.Option(
+            help="A published set (citypersons, r-ho, pedestron, caltech, heights, ...), or a YAML or JSON file."
+        ),
+    ] = None,
+    subset: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=RANGES", help="One more, e.g. R+HO=height:50-,visible:0.2-; may be repeated."),
+    ] = None,
+    detection_width: Annotated[
+        str | None,
+        typer.Option(help="Caltech: 'given', or '0.41h' as the 2014 toolbox sets it (the default for .vbb files)."),
+    ] = None,
 ) -> None:
-    """Compute the miss rate (MR^-2) of anybody's detections, by CityPersons' protocol.
+    """Compute the miss rate (MR^-2) of anybody's detections, by CityPersons', Caltech's or CrowdHuman's protocol.
 
     The two files are given as arguments, first the ground truth, or as options.
     """
     truth, found = given_files([truth_argument, found_argument], ground_truth, detections)
     from alfnet.evaluation.run import evaluate_and_print
+    from alfnet.evaluation.subsets import parse_subset, read_subsets
     from alfnet.outputs import check_outputs, check_replaceable, json_with, starts_with
 
     check_outputs({"--out": out, "--curves": curves}, {"--ground-truth": truth, "--detections": found})
     check_replaceable(out, "miss rates", json_with("average_precision"))
     check_replaceable(curves, "curves", starts_with("iou,subset,"))
-    evaluate_and_print(truth, found, iou=iou or [0.5, 0.75], out=out, curves=curves)
+    evaluate_and_print(
+        truth,
+        found,
+        iou=iou or [0.5, 0.75],
+        out=out,
+        curves=curves,
+        protocol=protocol,
+        subsets=None if subsets is None else read_subsets(subsets),
+        more_subsets=[parse_subset(text) for text in subset or ()],
+        **({} if detection_width is None else {"detection_aspect": _aspect(detection_width)}),
+    )
+
+
+def _aspect(width: str) -> float | None:
+    if width == "given":
+        return None
+    if width.replace(" ", "") == "0.41h":
+        return 0.41
+    raise AlfnetError(f"--detection-width {width}: expected given or 0.41h")
 
 
 def given_files(arguments: list[Path | None], ground_truth: Path | None, detections: Path | None) -> tuple[Path, Path]:
@@ -55,4 +104,8 @@ def given_files(arguments: list[Path | None], ground_truth: Path | None, detecti
     if ground_truth is None or detections is None:
         missing = "ground truth" if ground_truth is None else "detections"
         raise AlfnetError(f"no {missing} given; the command is: alfnet evaluate GROUND_TRUTH DETECTIONS")
+    if str(ground_truth) == str(detections) == "-":
+        raise AlfnetError(
+            "only one of ground truth and detections can come from standard input; name a file for the other"
+        )
     return ground_truth, detections

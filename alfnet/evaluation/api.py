@@ -1,1 +1,111 @@
-"""`alfnet.evaluate`: miss rates from Python."""
+"""`alfnet.evaluate`: miss rates from Python, for files, COCO dictionaries and arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alfnet.errors import AlfnetError
+from alfnet.evaluation.evaluate import Evaluation, evaluate_columns
+from alfnet.evaluation.protocol import Protocol, find_protocol
+from alfnet.evaluation.subsets import Subset, parse_subset, read_subsets
+from alfnet.reading.ground_truth import GroundTruth, ground_truth_of, read_ground_truth
+from alfnet.reading.results_file import Detections, detections_of_records, detections_of_rows, read_detections
+
+GroundTruthLike = str | os.PathLike[str] | Mapping[str, Any] | np.ndarray | GroundTruth
+DetectionsLike = str | os.PathLike[str] | Sequence[Mapping[str, Any]] | np.ndarray | Detections
+
+
+def evaluate(
+    ground_truth: GroundTruthLike,
+    detections: DetectionsLike,
+    *,
+    iou: float | Sequence[float] = (0.5, 0.75),
+    protocol: str | Protocol | None = None,
+    subsets: str | Sequence[str | Subset] | None = None,
+    images: int | Sequence[int] | None = None,
+) -> Evaluation:
+    """Compute log-average miss rates (MR^-2) of anybody's detections.
+
+        result = alfnet.evaluate("val_gt.json", "detections.json")
+        print(result)                            # the table
+        result.miss_rate["reasonable"]           # percent, at the first IoU; ["reasonable", 0.75] at another
+        result.to_frame(), result.plot()         # with alfnet[notebook]
+
+    Args:
+        ground_truth: a file of any kind that `alfnet evaluate` reads; a dictionary in COCO's layout; an array (G, 5 to 7)
+            of image id, x, y, width, height, then visible ratio (1 where there is no such column) and ignore (0); or a
+            `GroundTruth`.
+        detections: a file; a list of COCO results; an array (D, 6) of image id, x, y, width, height, score; or
+            `Detections`. Boxes are in pixels of the full image.
+        iou: one IoU threshold or several.
+        protocol: "citypersons", "caltech", "crowdhuman", ... (`alfnet.evaluation.protocol`); by default the one that
+            belongs to the ground truth's format.
+        subsets: the name of a published set, a YAML or JSON file, or subsets like "R+HO=height:50-,visible:0.2-".
+        images: with arrays: the number of images (ids 1, 2, ...), or all their ids. Images without pedestrians count.
+
+    Raises:
+        AlfnetError: what was given is certainly wrong; what merely looks so is in the result's `warnings`.
+    """
+    truth = _ground_truth(ground_truth, images)
+    found = _detections(detections, truth)
+    rules = protocol if isinstance(protocol, Protocol) else find_protocol(protocol, truth.annotations)
+    thresholds = [float(iou)] if isinstance(iou, (int, float)) else [float(value) for value in iou]
+    name = Path(detections) if isinstance(detections, (str, os.PathLike)) else Path("detections")
+    return evaluate_columns(truth, found, thresholds, rules, subsets=_subsets(subsets), name=name)
+
+
+def _subsets(subsets: str | Sequence[str | Subset] | None) -> Sequence[Subset] | None:
+    if subsets is None:
+        return None
+    if isinstance(subsets, str):
+        return [parse_subset(subsets)] if "=" in subsets else read_subsets(subsets)
+    return [subset if isinstance(subset, Subset) else parse_subset(subset) for subset in subsets]
+
+
+def _ground_truth(given: GroundTruthLike, images: int | Sequence[int] | None) -> GroundTruth:
+    if isinstance(given, GroundTruth):
+        return given
+    if isinstance(given, (str, os.PathLike)):
+        return read_ground_truth(Path(given))
+    if isinstance(given, Mapping):
+        return ground_truth_of(Path("ground truth"), dict(given))
+    rows = np.asarray(given, dtype=np.float64)
+    if rows.ndim != 2 or not 5 <= rows.shape[1] <= 7:
+        raise AlfnetError(
+            f"ground truth: an array of shape {rows.shape} was found; expected (G, 5 to 7): image id, x, y, width, height, "
+            "visible ratio, ignore"
+        )
+    if images is None:
+        raise AlfnetError("ground truth: with an array say how many images there are: images=500, or their ids")
+    ids = range(1, images + 1) if isinstance(images, (int, np.integer)) else [int(image) for image in images]
+    visible = rows[:, 5] if rows.shape[1] > 5 else np.ones(len(rows))
+    ignored = rows[:, 6] if rows.shape[1] > 6 else np.zeros(len(rows))
+    annotations = [
+        {
+            "image_id": image_id, "category_id": 1, "bbox": box, "height": box[3], "vis_ratio": ratio, "ignore": ignore
+        }
+        for image_id, box, ratio, ignore in zip(
+            rows[:, 0].tolist(), rows[:, 1:5].tolist(), visible.tolist(), ignored.tolist(), strict=True
+        )
+    ]  # fmt: skip
+    return ground_truth_of(Path("ground truth"), {"images": [{"id": i} for i in ids], "annotations": annotations})
+
+
+def _detections(given: DetectionsLike, truth: GroundTruth) -> Detections:
+    if isinstance(given, Detections):
+        return given
+    if isinstance(given, (str, os.PathLike)):
+        return read_detections(Path(given), truth)
+    if isinstance(given, np.ndarray):
+        rows = np.asarray(given, dtype=np.float64)
+        if rows.ndim != 2 or rows.shape[1] != 6:
+            raise AlfnetError(
+                f"detections: an array of shape {rows.shape} was found; expected (D, 6): image id, x, y, width, height, score"
+            )
+        return detections_of_rows(Path("detections"), rows, truth)
+    return detections_of_records(Path("detections"), list(given) if isinstance(given, Sequence) else given, truth)

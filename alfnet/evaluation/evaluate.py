@@ -2,55 +2,189 @@
 
 from __future__ import annotations
 
+import html
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from alfnet.errors import AlfnetError
 from alfnet.evaluation.average_precision import average_precision
 from alfnet.evaluation.curves import curve_rows, curves_csv
-from alfnet.evaluation.miss_rate import MissRates, evaluate
+from alfnet.evaluation.miss_rate import MissRates, evaluate, iou_key
+from alfnet.evaluation.protocol import CALTECH_NEW_2016, CITYPERSONS, Protocol, find_protocol
+from alfnet.evaluation.subsets import Subset, distinct, without_visibility
 from alfnet.files import write_json, write_text
 from alfnet.reading.diagnosis import explain_low_recall
 from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
 
 _STEP = re.compile(r"^step([1-9][0-9]*)\.json$")
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The result of evaluating one file of detections."""
+    """The result of evaluating one set of detections; it prints as the table."""
 
-    results: dict[str, dict[str, float | None]]
-    """{"iou_0.50": {"reasonable": percent, ...}, ..., "average_precision": {"AP", "AP50", "AP75"}}, six decimals."""
+    results: dict[str, Any]
+    """{"iou_0.50": {"reasonable": percent, ...}, ..., "average_precision": {"AP", "AP50", "AP75"}}, six decimals; where
+    they are not CityPersons' usual ones, also "protocol" (its name) and "subsets" (their ranges)."""
     pedestrians: dict[str, int]
     """Ground truths that count, per subset."""
     images: int
     detections: int
     warnings: tuple[str, ...]
     """What looks wrong in the files without being so for sure; for stderr."""
+    rates: MissRates
+    subsets: tuple[Subset, ...] = CITYPERSONS.subsets
+    protocol: Protocol = CITYPERSONS
+
+    @property
+    def miss_rate(self) -> MissRateOf:
+        """Miss rates in percent: `.miss_rate["reasonable"]` at the first IoU, `.miss_rate["reasonable", 0.75]` at another.
+
+        None where a subset has no ground truth.
+        """
+        return MissRateOf({key: self.results[key] for key in self.rates.percent})
+
+    @property
+    def average_precision(self) -> dict[str, float | None]:
+        """AP, AP50 and AP75 in percent (COCO's)."""
+        return dict(self.results["average_precision"])
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Return the table as a pandas.DataFrame: a row per subset, miss rates in percent in columns "iou_0.50", ..."""
+        from alfnet.evaluation.table import as_frame
+
+        return as_frame(self)
+
+    def plot(self, subsets: Sequence[str] | None = None, axes: Axes | None = None) -> Axes:
+        """Draw miss rate over FPPI, a line per IoU and subset (the first one unless others are named); return the axes."""
+        from alfnet.evaluation.plot import plot_curves
+
+        return plot_curves(self, subsets, axes)
+
+    def __str__(self) -> str:
+        from alfnet.evaluation.table import as_text
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+
+def with_sizes(truth: GroundTruth, found: Detections) -> GroundTruth:
+    """Return the ground truth with image sizes that it lacks taken from the detections' file."""
+    if found.image_sizes is None:
+        return truth
+    sizes = np.where(np.isnan(truth.image_sizes), found.image_sizes, truth.image_sizes)
+    return replace(truth, image_sizes=sizes)
+
+
+class MissRateOf(Mapping[str, "float | None"]):
+    """Miss rates in percent by subset; by subset and IoU threshold with two keys."""
+
+    def __init__(self, percent: dict[str, dict[str, float | None]]) -> None:
+        self._percent = percent
+        self._first = next(iter(percent.values()))
+
+    def __getitem__(self, key: str | tuple[str, float]) -> float | None:
+        """Miss rate of a subset at the first IoU threshold, or with (subset, IoU) at that one."""
+        subset, row = key, self._first
+        if isinstance(key, tuple):
+            subset, iou = key
+            if iou_key(iou) not in self._percent:
+                there = ", ".join(name.removeprefix("iou_") for name in self._percent)
+                raise KeyError(f"IoU {iou:g} was not evaluated; there are {there}")
+            row = self._percent[iou_key(iou)]
+        if subset not in row:
+            raise KeyError(f"no subset {subset!r}; there are {', '.join(row)}")
+        return row[str(subset)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._first)
+
+    def __len__(self) -> int:
+        return len(self._first)
+
+    def __repr__(self) -> str:
+        return repr(self._first)
 
 
 def evaluate_files(
-    ground_truth: Path, detections: Path, *, iou: Sequence[float], out: Path | None = None, curves: Path | None = None
+    ground_truth: Path,
+    detections: Path,
+    *,
+    iou: Sequence[float],
+    out: Path | None = None,
+    curves: Path | None = None,
+    protocol: str | None = None,
+    subsets: Sequence[Subset] | None = None,
+    more_subsets: Sequence[Subset] = (),
+    detection_aspect: float | str | None = "",
 ) -> Evaluation:
     """Evaluate a file of detections; write the results as JSON to `out` and the thinned curves as CSV to `curves`.
 
-    Raises AlfnetError for input that is certainly wrong, before anything is written.
+    protocol: a name of `alfnet.evaluation.protocol`; None takes the one that belongs to the ground truth's format.
+    subsets: instead of the protocol's; `more_subsets` come on top. detection_aspect: instead of the protocol's (None:
+    widths as given). Raises AlfnetError for input that is certainly wrong, before anything is written.
     """
-    truth = read_ground_truth(ground_truth)
+    find_protocol(protocol)  # an unknown name is refused before anything is read
+    truth = read_ground_truth(ground_truth, whole_numbers=protocol != CALTECH_NEW_2016.name)
     found = read_detections(detections, truth)
-    rates = evaluate(truth, found, iou)
-    results = _rounded(rates) | {"average_precision": _rounded_precision(truth, found)}
-    warnings = (*truth.warnings, *found.warnings, *_low_recall(Path(detections), truth, found, rates))
+    rules = find_protocol(protocol, truth.annotations)
+    if not isinstance(detection_aspect, str):
+        rules = replace(rules, detection_aspect=detection_aspect)
+    evaluation = evaluate_columns(
+        truth, found, iou, rules, subsets=subsets, more_subsets=more_subsets, name=Path(detections)
+    )
     if out is not None:
-        write_json(out, results, indent=1)
+        write_json(out, evaluation.results, indent=1)
     if curves is not None:
-        write_text(curves, curves_csv(curve_rows(rates)))
-    return Evaluation(results, rates.pedestrians, len(truth.image_ids), len(found.scores), warnings)
+        write_text(curves, curves_csv(curve_rows(evaluation.rates, evaluation.protocol)))
+    return evaluation
+
+
+def evaluate_columns(
+    truth: GroundTruth,
+    found: Detections,
+    iou: Sequence[float],
+    protocol: Protocol = CITYPERSONS,
+    *,
+    subsets: Sequence[Subset] | None = None,
+    more_subsets: Sequence[Subset] = (),
+    name: Path = Path("detections"),
+) -> Evaluation:
+    """Evaluate detections that are in memory; `name` stands for them in warnings. See `evaluate_files`."""
+    truth = with_sizes(truth, found)
+    chosen = distinct([*(protocol.subsets if subsets is None else subsets), *more_subsets])
+    remark = ""
+    if len(truth.visible_ratios) and np.isnan(truth.visible_ratios).all():
+        chosen, remark = without_visibility(chosen)
+    rates = evaluate(truth, found, iou, chosen, protocol)
+    results: dict[str, Any] = dict(_rounded(rates))
+    results["average_precision"] = _rounded_precision(truth, found)
+    if protocol != CITYPERSONS:
+        results["protocol"] = protocol.name
+    if chosen != CITYPERSONS.subsets:
+        results["subsets"] = {subset.name: subset.ranges() for subset in chosen}
+    if protocol.clipped and np.isnan(truth.image_sizes).any():
+        remark += (
+            f"{name}: the size of {int(np.isnan(truth.image_sizes).any(axis=1).sum())} images is not known, so boxes are not cut "
+            "off at their right and lower edges, as the benchmark's devkit does; give width and height in the .odgt"
+        )
+    low_recall = _low_recall(name, truth, found, rates)
+    warnings = tuple(filter(None, (*truth.warnings, *found.warnings, remark, *low_recall)))
+    counts = (len(truth.image_ids), len(found.scores))
+    return Evaluation(results, rates.pedestrians, *counts, warnings, rates, chosen, protocol)
 
 
 def evaluate_variant(
@@ -92,7 +226,7 @@ def _six(percent: float | None) -> float | None:
 
 
 def _low_recall(path: Path, truth: GroundTruth, found: Detections, rates: MissRates) -> list[str]:
-    curve = next(iter(rates.curves.values()))["reasonable"]
+    curve = next(iter(next(iter(rates.curves.values())).values()))  # of the first subset
     if curve is None or not len(found.scores) or curve.miss_rate[-1] < 0.5:
         return []
     return explain_low_recall(path, truth, found.image_ids, found.boxes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -29,10 +30,10 @@ def evaluate_to_files(
 
 
 def evaluate_and_print(
-    ground_truth: Path, detections: Path, *, iou: Sequence[float], out: Path | None, curves: Path | None
+    ground_truth: Path, detections: Path, *, iou: Sequence[float], out: Path | None, curves: Path | None, **options: Any
 ) -> None:
-    """Evaluate anybody's detections and print the table; warnings go to stderr."""
-    evaluation = evaluate_files(ground_truth, detections, iou=iou, out=out, curves=curves)
+    """Evaluate anybody's detections and print the table; warnings go to stderr. Options: see `evaluate_files`."""
+    evaluation = evaluate_files(ground_truth, detections, iou=iou, out=out, curves=curves, **options)
     for warning in evaluation.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print_evaluation(evaluation, Console())

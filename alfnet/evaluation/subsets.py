@@ -37,6 +37,14 @@ class Subset:
         """Whether a ground truth without visible ratios cannot be told to be in it."""
         return self.visible_ratio != EVERYTHING
 
+    def ranges(self) -> dict[str, list[float | None]]:
+        """Its ranges for a JSON file: lower and upper bound, None for no bound."""
+        found = {"height": self.height, "visible": self.visible_ratio, "aspect_deviation": self.aspect_deviation}
+        rows = {key: [None if math.isinf(bound) else bound for bound in given] for key, given in found.items() if given}
+        if self.visible_ratio == NOT_OCCLUDED:
+            rows["visible"] = [1.0, None]
+        return rows | ({} if self.margin is None else {"margin": [self.margin]})
+
 
 SUBSETS = (
     Subset("reasonable", (50, math.inf), (0.65, math.inf)),

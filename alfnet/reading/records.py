@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
+import sys
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
@@ -22,6 +22,11 @@ Place = Callable[[int], str]
 """Names the n-th record of a file in a message: "detection 3", "line 7"."""
 
 _GZIP = b"\x1f\x8b"
+_LARGEST_UNPACKED = 2**26
+"""Bytes that any gzip file may unpack to; more only in a usual ratio."""
+_DENSEST_PACKING = 40
+"""Lists of detections and annotations shrink to a third or a tenth by gzip; zeros to a thousandth."""
+_BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _NOT_TEXT = {
     b"PK\x03\x04": "a zip archive (.npz and PyTorch files are such, too); unpack it first",
     b"\x80": "a Python pickle, which is never opened here; write its content as JSON",
@@ -46,30 +51,70 @@ def shorten(value: Any, length: int = 120) -> str:
     return text if len(text) <= length else text[:length] + "..."
 
 
-def read_content(path: Path) -> tuple[str, list[str]]:
-    """Return a text file's content and warnings; gzip is unpacked on the way.
+def read_bytes(path: Path) -> bytes:
+    """Return a file's bytes; those of standard input for the path "-".
 
-    Raises AlfnetError for a missing file, a folder, a damaged archive and content that is no text.
+    Raises AlfnetError for a missing or unreadable file and a folder.
     """
-    warnings: list[str] = []
     try:
-        content = path.read_bytes()
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except FileNotFoundError:
         raise AlfnetError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise AlfnetError(f"{path}: is a folder; name the file in it") from None
     except OSError as error:
         raise AlfnetError(f"{path}: cannot be read ({error.strerror})") from None
-    if content.startswith(_GZIP):
+    except ValueError:  # a NUL within the name
+        raise AlfnetError(f"{str(path)!r}: no such file; a name cannot hold a NUL character") from None
+    except MemoryError:
+        raise AlfnetError(f"{path}: larger than the memory") from None
+
+
+def unpack(path: Path, content: bytes) -> bytes:
+    """Unpack gzip. Raises AlfnetError for damage, and for content that unpacks to far more than data sets do."""
+    largest = max(_LARGEST_UNPACKED, _DENSEST_PACKING * len(content))
+    parts, size = [], 0
+    while content:
+        unpacker = zlib.decompressobj(wbits=31)
         try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
+            while not unpacker.eof:
+                part = unpacker.decompress(content, 2**24)
+                content = unpacker.unconsumed_tail
+                parts.append(part)
+                size += len(part)
+                if size > largest:
+                    raise AlfnetError(
+                        f"{path}: this gzip file unpacks to more than {size / 2**20:.0f} MiB, {_DENSEST_PACKING} times its "
+                        "size and more; no detections or annotations do, and it is not read"
+                    )
+                if not part and not content:
+                    raise EOFError("it ends early")
+        except (EOFError, zlib.error) as error:
             raise AlfnetError(f"{path}: a damaged gzip file ({error}); was it cut short? Copy it again") from None
-        if path.suffix != ".gz":
+        content = unpacker.unused_data.lstrip(b"\0")
+    return b"".join(parts)
+
+
+def read_content(path: Path) -> tuple[str, list[str]]:
+    """Return a text file's content and warnings; gzip is unpacked on the way. The path "-" is standard input.
+
+    Raises AlfnetError for a missing file, a folder, a damaged archive and content that is no text.
+    """
+    warnings: list[str] = []
+    content = read_bytes(path)
+    if content.startswith(_GZIP):
+        content = unpack(path, content)
+        if path.suffix != ".gz" and str(path) != "-":
             warnings.append(f"{path}: compressed with gzip, though not named .gz; it was unpacked to be read")
     for start, meaning in _NOT_TEXT.items():
         if content.startswith(start):
             raise AlfnetError(f"{path}: is {meaning}")
+    for mark, coding in _BYTE_ORDER_MARKS.items():
+        if content.startswith(mark):
+            try:
+                return content.decode(coding), warnings
+            except UnicodeDecodeError:
+                raise AlfnetError(f"{path}: begins like {coding.upper()} text and is none; save it as UTF-8") from None
     try:
         return content.decode("utf-8-sig"), warnings
     except UnicodeDecodeError as error:
@@ -86,12 +131,13 @@ def parse_json(path: Path, text: str) -> Any:
     except RecursionError:
         raise AlfnetError(f"{path}: JSON nested too deeply to be a ground truth or a list of detections") from None
     except json.JSONDecodeError as error:
-        raise AlfnetError(f"{path}: {_json_damage(text.rstrip(), error)}") from None
+        raise AlfnetError(f"{path}: {json_damage(text.rstrip(), error)}") from None
     except ValueError as error:  # a number of thousands of digits
         raise AlfnetError(f"{path}: no valid JSON: {error}") from None
 
 
-def _json_damage(text: str, error: json.JSONDecodeError) -> str:
+def json_damage(text: str, error: json.JSONDecodeError) -> str:
+    """Tell a file cut short, JSON Lines and other damage apart, in words."""
     if not text:
         return "the file is empty; no detections at all are written as []"
     if error.msg.startswith("Extra data"):
@@ -115,28 +161,34 @@ def check_records(
     keys: Sequence[str],
     remedy: str,
     other_names: Mapping[str, Sequence[str]] | None = None,
+    *,
+    first: int = 1,
 ) -> None:
-    """Raise AlfnetError unless every record is an object with all `keys`.
+    """Raise AlfnetError unless every record is an object with all `keys`; `first` is the number of the first in messages.
 
     `other_names` maps a key to names that people use for it: the message then says which to rename.
     """
     total = f"of {len(records)} {noun}s"
     others = [i for i, record in enumerate(records) if type(record) is not dict]
     if others:
-        example = f"{noun} {others[0] + 1} is {shorten(records[others[0]])}"
+        example = f"{noun} {others[0] + first} is {shorten(records[others[0]])}"
         raise AlfnetError(explain(path, f"{len(others)} {total} are no JSON objects", example, remedy))
     for key in keys:
         missing = [i for i, record in enumerate(records) if key not in record]
         if missing:
             record = records[missing[0]]
             used = [name for name in (other_names or {}).get(key, ()) if name in record]
-            example = f"{noun} {missing[0] + 1} is {shorten(record)}"
+            example = f"{noun} {missing[0] + first} is {shorten(record)}"
             mend = f"rename {used[0]!r} to {key!r}" if used else remedy
             raise AlfnetError(explain(path, f"{len(missing)} {total} have no {key!r}", example, mend))
 
 
-def number_column(path: Path, records: Sequence[dict[str, Any]], noun: str, key: str, *, flag: bool = False) -> Floats:
+def number_column(
+    path: Path, records: Sequence[dict[str, Any]], noun: str, key: str, *, flag: bool = False, first: int = 1
+) -> Floats:
     """Return the numbers under `key`, (n,) float64; NaN and infinity too. With `flag`, true and false are numbers.
+
+    `first` is the number of the first record in messages.
 
     Raises AlfnetError for anything else, with count and example.
     """
@@ -145,13 +197,13 @@ def number_column(path: Path, records: Sequence[dict[str, Any]], noun: str, key:
     if not set(map(type, values)) <= allowed:
         wrong = [i for i, value in enumerate(values) if type(value) not in allowed]
         found = f"{len(wrong)} of {len(records)} {noun}s have a {key!r} that is not a number"
-        example = f"{json.dumps(values[wrong[0]])} in {noun} {wrong[0] + 1}"
+        example = f"{json.dumps(values[wrong[0]])} in {noun} {wrong[0] + first}"
         raise AlfnetError(explain(path, found, shorten(example), "write a plain number, without quotes"))
     return _float64(path, values, key)
 
 
-def box_column(path: Path, records: Sequence[dict[str, Any]], noun: str) -> Floats:
-    """Return the values under "bbox" (x, y, width, height), (n, 4) float64.
+def box_column(path: Path, records: Sequence[dict[str, Any]], noun: str, *, first: int = 1) -> Floats:
+    """Return the values under "bbox" (x, y, width, height), (n, 4) float64; `first`: see `number_column`.
 
     Raises AlfnetError for anything else than four numbers, with count and example.
     """
@@ -168,7 +220,7 @@ def box_column(path: Path, records: Sequence[dict[str, Any]], noun: str) -> Floa
     ):
         wrong = [i for i, box in enumerate(boxes) if not is_box(box)]
         found = f"{len(wrong)} of {len(records)} {noun}s have a 'bbox' that is not four numbers"
-        example = f"{json.dumps(boxes[wrong[0]])} in {noun} {wrong[0] + 1}"
+        example = f"{json.dumps(boxes[wrong[0]])} in {noun} {wrong[0] + first}"
         raise AlfnetError(explain(path, found, shorten(example), 'write "bbox": [x, y, width, height] in pixels'))
     return _float64(path, list(chain.from_iterable(boxes)), "bbox").reshape(-1, 4)
 

@@ -1,8 +1,10 @@
-"""Reading detections: COCO results (JSON) or the 2018 text format, with every usual mistake recognised by name."""
+"""Reading detections: COCO results, the 2018 text and many other forms, with every usual mistake recognised by name."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,12 @@ from typing import Any
 import numpy as np
 
 from alfnet.errors import AlfnetError
+from alfnet.reading.columns import Columns
 from alfnet.reading.diagnosis import check_layout, doubtful_values
-from alfnet.reading.ground_truth import PEDESTRIAN, GroundTruth
-from alfnet.reading.image_ids import ids_of_positions, ids_of_records
+from alfnet.reading.folders import read_folder
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.image_ids import check_ids, ids_of_names, ids_of_records
+from alfnet.reading.json_list import RECORDS_AT_ONCE, check_density, is_json_lines, records_in
 from alfnet.reading.records import (
     Floats,
     Integers,
@@ -26,14 +31,11 @@ from alfnet.reading.records import (
     read_content,
     shorten,
 )
+from alfnet.reading.tables import read_table
 from alfnet.reading.traps import check_coordinates, find_traps
 
 _REMEDY = (
     'expected a list of detections like {"image_id": 1, "category_id": 1, "bbox": [x, y, width, height], "score": 0.9}'
-)
-_TEXT_REMEDY = (
-    "expected six numbers a line, image x y width height score, "
-    "where image is the 1-based position in the ground truth's images"
 )
 _OTHER_NAMES = {
     "image_id": ("img_id", "imageId", "image", "id", "file_name", "im_name"),
@@ -54,65 +56,168 @@ class Detections:
     scores: Floats
     """(D,)"""
     warnings: tuple[str, ...] = ()
+    image_sizes: Floats | None = None
+    """(I, 2) height and width of the ground truth's images where this file alone says them (CrowdHuman's), else NaN."""
 
 
 def read_detections(path: Path, ground_truth: GroundTruth) -> Detections:
-    """Read detections for the images of a ground truth: COCO results or 2018 text, gzip-compressed or not.
+    """Read detections for the images of a ground truth; "-" is standard input, and gzip is unpacked on the way.
 
-    JSON is recognised by its first character. An empty list, and an empty text file, are zero detections. Raises
-    AlfnetError for what is certainly wrong; what only looks wrong is named in `warnings`.
+    The form is recognised by the content: COCO results (a JSON list or JSON Lines), CrowdHuman's .odgt, the 2018 text,
+    CSV or TSV with a heading, MOT's rows; a folder holds Caltech's result files or YOLO's labels. An empty list, and an
+    empty text file, are zero detections. Raises AlfnetError for what is certainly wrong; what only looks wrong is named
+    in `warnings`.
     """
     path = Path(path)
+    if _is_folder(path):
+        return _checked(path, read_folder(path, ground_truth), ground_truth)
     text, warnings = read_content(path)
     start = text.lstrip()[:1]
     if start in ("[", "{", '"') or (not start and path.name.removesuffix(".gz").endswith(".json")):
-        records, places, more = _pedestrians(path, parse_json(path, text))
-        warnings += more
-        image_ids = ids_of_records(path, [record["image_id"] for record in records], ground_truth)
-        boxes = box_column(path, records, "detection")
-        scores = number_column(path, records, "detection", "score")
+        columns = _from_json(path, text, ground_truth)
     else:
-        rows, places = _text_rows(path, text)
-        check_numbers(path, rows[:, 0], "image number", lambda index: places[index])
-        _check_columns(path, rows)
-        image_ids = ids_of_positions(path, rows[:, 0], ground_truth)
-        boxes, scores = rows[:, 1:5], rows[:, 5]
+        columns = read_table(path, text, ground_truth)
+        if not start:
+            warnings.append(f"{path}: an empty file: no detections, everybody is missed (100 %); was it cut short?")
+    del text
+    columns.warnings[:0] = warnings
+    return _checked(path, columns, ground_truth)
+
+
+def detections_of_records(path: Path, records: Any, ground_truth: GroundTruth) -> Detections:
+    """Return detections given as COCO results in memory; `path` stands for them in messages. See `read_detections`."""
+    if not isinstance(records, list):
+        raise AlfnetError(f"{path}: {_other_top_level(records)}; {_REMEDY}")
+    chunks = (records[start : start + RECORDS_AT_ONCE] for start in range(0, len(records), RECORDS_AT_ONCE))
+    return _checked(path, _of_records(path, chunks, ground_truth), ground_truth)
+
+
+def detections_of_rows(path: Path, rows: Floats, ground_truth: GroundTruth) -> Detections:
+    """Return detections given as an array (D, 6) of image id, x, y, width, height, score. See `read_detections`."""
+    check_numbers(path, rows[:, 0], "image id", lambda index: f"row {index}")
+    ids = ids_of_records(path, rows[:, 0].tolist(), ground_truth, first=0)
+    check_ids(path, ids, ground_truth)
+    columns = Columns(ids, rows[:, 1:5].copy(), rows[:, 5].copy(), lambda index: f"row {index}")
+    return _checked(path, columns, ground_truth)
+
+
+def _checked(path: Path, columns: Columns, ground_truth: GroundTruth) -> Detections:
+    """Look at all detections together."""
+    image_ids, boxes, scores = columns.image_ids, columns.boxes, columns.scores
 
     def place(index: int) -> str:
-        return f"{places[index]} (image {image_ids[index]})"
+        return f"{columns.place(index)} (image {image_ids[index]})"
 
     check_numbers(path, boxes, "box", place)
     check_numbers(path, scores, "score", place)
     check_sizes(path, boxes, place)
     check_coordinates(path, boxes, place)
-    if not text.strip():
-        warnings.append(f"{path}: an empty file: no detections, everybody is missed (100 %); was it cut short?")
+    warnings = list(columns.warnings)
     warnings += find_traps(path, ground_truth, image_ids, boxes, scores, place)
     warnings += check_layout(path, ground_truth, image_ids, boxes, place)
     warnings += doubtful_values(path, ground_truth, image_ids, boxes, scores, place)
-    return Detections(image_ids, boxes, scores, tuple(warnings))
+    return Detections(image_ids, boxes, scores, tuple(warnings), columns.image_sizes)
 
 
-def _pedestrians(path: Path, content: Any) -> tuple[list[dict[str, Any]], list[str], list[str]]:
-    """Return the file's records of pedestrians, the name of each in messages, and warnings."""
-    if not isinstance(content, list):
-        raise AlfnetError(f"{path}: {_other_top_level(content)}; {_REMEDY}")
-    check_records(path, content, "detection", ["image_id", "category_id", "bbox", "score"], _REMEDY, _OTHER_NAMES)
-    places = [f"detection {number}" for number in range(1, len(content) + 1)]
-    pedestrian = number_column(path, content, "detection", "category_id") == PEDESTRIAN
-    if pedestrian.all():
-        return content, places, []
-    others = Counter(record["category_id"] for record, right in zip(content, pedestrian, strict=True) if not right)
-    example = ", ".join(f"{category} ({count} times)" for category, count in others.most_common(3))
-    remedy = f'write "category_id": {PEDESTRIAN} for pedestrians'
+def _is_folder(path: Path) -> bool:
+    try:
+        return str(path) != "-" and path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _from_json(path: Path, text: str, ground_truth: GroundTruth) -> Columns:
+    lines = text.lstrip().startswith("{") and (
+        is_json_lines(text) or path.name.removesuffix(".gz").endswith((".jsonl", ".ndjson", ".odgt"))
+    )
+    if not lines and not text.lstrip().startswith("["):
+        check_density(path, text)
+        raise AlfnetError(f"{path}: {_other_top_level(parse_json(path, text))}; {_REMEDY}")
+    return _of_records(path, records_in(path, text), ground_truth)
+
+
+def _of_records(path: Path, chunks: Iterable[list[Any]], ground_truth: GroundTruth) -> Columns:
+    """Turn records, which come in lists, into columns; those of other categories than pedestrians are left out."""
+    parts: list[tuple[Integers, Floats, Floats]] = []
+    numbers: list[Integers] = []
+    others: Counter[Any] = Counter()
+    sizes = np.full_like(ground_truth.image_sizes, np.nan)
+    total, per_image = 0, False
+    for records in chunks:
+        first = total + 1
+        total += len(records)
+        if records and all(type(record) is dict and "dtboxes" in record for record in records):
+            per_image = True
+            records = _of_images(path, records, ground_truth, sizes, first)
+        keys = ["image_id", "category_id", "bbox", "score"]
+        check_records(path, records, "detection", keys, _REMEDY, _OTHER_NAMES, first=first)
+        categories = number_column(path, records, "detection", "category_id", first=first)
+        kept = np.flatnonzero(categories == ground_truth.category)
+        if len(kept) < len(records):
+            pedestrian = categories == ground_truth.category
+            others.update(record["category_id"] for record, right in zip(records, pedestrian, strict=True) if not right)
+            records = [records[i] for i in kept.tolist()]
+        ids = ids_of_records(path, [record["image_id"] for record in records], ground_truth, first)
+        boxes = box_column(path, records, "detection", first=first)
+        parts.append((ids, boxes, number_column(path, records, "detection", "score", first=first)))
+        numbers.append(kept + first)
+    image_ids, boxes, scores = (
+        np.concatenate([empty, *(part[column] for part in parts)])
+        for column, empty in enumerate((np.empty(0, np.int64), np.empty((0, 4)), np.empty(0)))
+    )
+    del parts
+    number = np.concatenate([np.empty(0, np.int64), *numbers])
+    remarks = _other_categories(path, others, total, len(scores), ground_truth)
+    check_ids(path, image_ids, ground_truth)
+    noun = "box" if per_image else "detection"
+    known_sizes = sizes if per_image and not np.isnan(sizes).all() else None
+    return Columns(image_ids, boxes, scores, lambda index: f"{noun} {number[index]}", remarks, known_sizes)
+
+
+def _of_images(
+    path: Path, records: list[dict[str, Any]], ground_truth: GroundTruth, sizes: Floats, first: int
+) -> list[dict[str, Any]]:
+    """Records of CrowdHuman's form, {"ID": ..., "dtboxes": [{"box": [x, y, w, h], "score": ...}]}, as COCO results."""
+    remedy = 'expected {"ID": "273271,c9db000d5146c15", "dtboxes": [{"box": [x, y, width, height], "score": 0.9}, ...]}'
+    check_records(path, records, "line", ["ID", "dtboxes"], remedy, first=first)
+    wrong = [i for i, r in enumerate(records) if type(r["ID"]) is not str or type(r["dtboxes"]) is not list]
+    if wrong:
+        found = f"{len(wrong)} of {len(records)} lines have no text as ID or no list as dtboxes"
+        raise AlfnetError(explain(path, found, f"line {wrong[0] + first}", remedy))
+    ids = ids_of_names(path, [record["ID"] for record in records], ground_truth).tolist()
+    position = {image_id: index for index, image_id in enumerate(ground_truth.image_ids.tolist())}
+    found_boxes: list[dict[str, Any]] = []
+    for number, (image_id, record) in enumerate(zip(ids, records, strict=True), first):
+        for axis, key in enumerate(("height", "width")):
+            if type(record.get(key)) in (int, float) and 0 < record[key] < 1e6:
+                sizes[position[image_id], axis] = record[key]
+        check_records(path, record["dtboxes"], f"box of line {number} that is number", ["box", "score"], remedy)
+        for box in record["dtboxes"]:
+            found_boxes.append(
+                {
+                    "image_id": image_id,
+                    "category_id": ground_truth.category,
+                    "bbox": box["box"],
+                    "score": box["score"],
+                }
+            )
+    return found_boxes
+
+
+def _other_categories(path: Path, others: Counter[Any], total: int, kept: int, ground_truth: GroundTruth) -> list[str]:
+    """A warning for detections that were left out as of other categories. Raises AlfnetError where all were."""
+    if not others:
+        return []
+    category = ground_truth.category
+    example = ", ".join(f"{other} ({count} times)" for other, count in others.most_common(3))
+    remedy = f'write "category_id": {category} for pedestrians'
     if 0 in others:
         remedy += " (class numbers that begin with 0 are one too low)"
-    if not pedestrian.any():
-        found = f"none of {len(content)} detections has category_id {PEDESTRIAN}, the ground truth's pedestrian"
+    if not kept:
+        found = f"none of {total} detections has category_id {category}, the ground truth's pedestrian"
         raise AlfnetError(explain(path, found, example, remedy))
-    found = f"{others.total()} of {len(content)} detections have another category_id than {PEDESTRIAN} and are left out"
-    kept = np.flatnonzero(pedestrian).tolist()
-    return [content[i] for i in kept], [places[i] for i in kept], [explain(path, found, example, remedy)]
+    found = f"{others.total()} of {total} detections have another category_id than {category} and are left out"
+    return [explain(path, found, example, remedy)]
 
 
 def _other_top_level(content: Any) -> str:
@@ -120,7 +225,7 @@ def _other_top_level(content: Any) -> str:
         return f"a JSON {type(content).__name__} was found"
     if {"images", "annotations"} <= content.keys():
         return (
-            f"a COCO ground truth (of {len(content['annotations'])} annotations) was found instead of detections; were "
+            f"a COCO ground truth (of {_length(content['annotations'])} annotations) was found instead of detections; were "
             "the two files exchanged? If its annotations are detections, save that list alone, with a score each"
         )
     for key, value in content.items():
@@ -131,45 +236,5 @@ def _other_top_level(content: Any) -> str:
     return f"an object with the keys {shorten(list(content)[:5])} was found"
 
 
-def _text_rows(path: Path, text: str) -> tuple[Floats, list[str]]:
-    """Parse the 2018 format: values (D, 6) and the name of each line in messages; blank lines do not count."""
-    lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1)]
-    places = [f"line {number}" for number, row in lines if row]
-    rows = [row for _, row in lines if row]
-
-    def example(index: int) -> str:
-        return f"{places[index]}: {shorten(' '.join(rows[index]))}"
-
-    if not set(map(len, rows)) <= {6}:
-        wrong = [i for i, row in enumerate(rows) if len(row) != 6]
-        if wrong == [len(rows) - 1] and len(rows) > 1:
-            found = f"truncated in the last of {len(rows)} lines ({example(wrong[0])})"
-            raise AlfnetError(f"{path}: {found}; copy or write it again; {_TEXT_REMEDY}")
-        comma = "separate the values by blanks, not commas; " if "," in "".join(rows[wrong[0]]) else ""
-        found = f"{len(wrong)} of {len(rows)} lines have not six values"
-        raise AlfnetError(explain(path, found, example(wrong[0]), comma + _TEXT_REMEDY))
-    try:
-        return np.array([list(map(float, row)) for row in rows]).reshape(-1, 6), places
-    except ValueError:
-        wrong = [i for i, row in enumerate(rows) if not all(map(_is_number, row))]
-        if all(all(map(_is_number, rows[i][1:])) for i in wrong):
-            found = f"{len(wrong)} of {len(rows)} lines start with a file name or text instead of an image number"
-        else:
-            found = f"{len(wrong)} of {len(rows)} lines hold something that is no number"
-        raise AlfnetError(explain(path, found, example(wrong[0]), _TEXT_REMEDY)) from None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _check_columns(path: Path, rows: Floats) -> None:
-    """Raise AlfnetError where the score stands in the second column, as in some tools' output."""
-    second = (rows[:, 1] >= 0) & (rows[:, 1] <= 1)
-    if len(rows) >= 10 and second.all() and (rows[:, 5] > 1).mean() > 0.5:
-        found = f"in all {len(rows)} lines the second value lies in [0, 1], the last one not: the score comes second"
-        raise AlfnetError(explain(path, found, " ".join(f"{value:g}" for value in rows[0]), _TEXT_REMEDY))
+def _length(value: Any) -> int | str:
+    return len(value) if isinstance(value, (list, dict)) else json.dumps(value)[:20]
