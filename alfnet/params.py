@@ -135,6 +135,24 @@ class SyntheticSettings(Settings):
     """null: positions and sizes come from the generator."""
 
 
+class PrepareSettings(Settings):
+    """A data set that is fetched and whose images are scaled into frames of one size, in data/NAME.
+
+    The stages read the result as `data.format: coco`: data/NAME/images/*.png and data/NAME/annotations.json.
+    """
+
+    format: Literal["pennfudan", "coco"]
+    """Of the source: PennFudanPed.zip (or its folder), or a folder with images and COCO files."""
+    url: str
+    """https:// or file:///path of a file or folder."""
+    bytes: Positive | None
+    """Of the file that is fetched; null: not checked."""
+    md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None
+    height: Side
+    """Of the frames, pixels. Larger images are shrunk to fit; the rest of a frame is grey."""
+    width: Side
+
+
 class BackboneSettings(Settings):
     """A backbone, and where its first weights come from."""
 
@@ -362,6 +380,7 @@ class Params(Settings):
     machine: MachineSettings
     data: DataSettings
     synthetic: dict[VariantName, SyntheticSettings]
+    prepare: dict[VariantName, PrepareSettings]
     backbones: dict[Backbone, BackboneSettings]
     head: HeadSettings
     train: TrainSettings
@@ -399,6 +418,8 @@ class Params(Settings):
                     f"variants.{name}: train.targets.thresholds has no entry for {variant.steps} steps; "
                     f"add one, or give variants.{name}.thresholds"
                 )
+        if both := sorted(self.synthetic.keys() & self.prepare.keys()):
+            raise ValueError(f"synthetic.{both[0]} and prepare.{both[0]} would both write data/{both[0]}; rename one")
         for name, rendered in self.synthetic.items():
             if self.data.folder == f"data/{name}" and (rendered.height, rendered.width) != (
                 self.data.height,

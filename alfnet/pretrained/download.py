@@ -44,7 +44,7 @@ def download(
     out = Path(out)
     if out.is_dir():
         raise AlfnetError(f"{out}: is a folder; name the file that {url} should be stored as")
-    scheme = _check(url)
+    scheme = check_address(url)
     with atomic_path(out) as temporary, open(temporary, "wb") as file:
         transfer = _Transfer(url, file, expected_bytes, progress)
         if scheme == "file":
@@ -93,7 +93,7 @@ def _fetch(url: str, transfer: _Transfer, proxies: dict[str, str] | None) -> Non
     def check(response: requests.Response, *_: Any, **__: Any) -> None:
         if response.is_redirect:
             target = urllib.parse.urljoin(response.url, response.headers["location"])
-            if _check(target) == "file":
+            if check_address(target) == "file":
                 raise AlfnetError(f"{url}: {response.status_code} a redirect to {target} is not allowed; {_BY_HAND}")
         elif response.ok:
             length = response.headers.get("Content-Length", "")
@@ -125,7 +125,7 @@ def _copy(url: str, transfer: _Transfer) -> None:
             transfer.write(chunk)
 
 
-def _check(url: str) -> str:
+def check_address(url: str) -> str:
     """Return the scheme of an address that may be fetched; AlfnetError for any other."""
     try:
         parts = urllib.parse.urlsplit(url)
