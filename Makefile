@@ -1,5 +1,6 @@
 # make repro   the whole pipeline on the current params.yaml, then the table
-# make test    the tests
+# make quick   the unit tests, under a minute on two cores: neither `dvc repro` nor a training
+# make test    all tests, on all cores
 # make lint    ruff and mypy
 # make lock    requirements.lock, with hashes, from pyproject.toml; present versions stay (make lock LOCK=--upgrade)
 # make soak        damaged files, kills, signals, full disks, races; writes docs/reliability.md (half an hour)
@@ -12,7 +13,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: environment repro test lint lock soak portability fidelity miss-rate
+.PHONY: environment repro quick test lint lock soak portability fidelity miss-rate
 
 # The copy of the lock file in .venv tells which versions it holds: it is built when missing or of other versions.
 environment:
@@ -29,8 +30,12 @@ repro: environment
 	@dvc repro
 	@alfnet table
 
+# A file's tests stay in one process, so that they share what is made once; each process computes with one thread.
+quick: environment
+	@OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile -m 'not slow and not training and not pipeline and not fresh'
+
 test: environment
-	@python -m pytest
+	@OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile
 
 lint: environment
 	@ruff check .
