@@ -399,7 +399,7 @@ def test_frame_names() -> None:
 
 
 def test_caltech_training_rule_on_the_real_test_set(shared: Path) -> None:
-    # The counts of the published cache (spec/caltech.md): 3,538 pedestrians and 4,058 ignore regions on 4,024 images.
+    # The published cache (docs/method.md#caltech-annotations): 3,538 pedestrians, 4,058 ignore regions, 4,024 images.
     content = json.loads((shared / "data" / "caltech" / "annotations_new.json").read_text())
     images = []
     for entry in content["images"]:

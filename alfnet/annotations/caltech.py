@@ -2,7 +2,8 @@
 
 Images are frames of videos, `set06_V000_I00029.jpg`: set, video and the frame, counted from 0. Some converters write
 `set06_V000_29.png`. A text (`set06_V000_I00029.txt`) begins with `% bbGt version=3`; a row is
-`label x y w h occ xv yv wv hv ignore angle`. Training rule (spec/caltech.md): a row without its ignore mark is a pedestrian.
+`label x y w h occ xv yv wv hv ignore angle`. A row without its ignore mark is a
+pedestrian of the training cache (docs/method.md#caltech-annotations).
 """
 
 from __future__ import annotations

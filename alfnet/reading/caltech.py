@@ -1,6 +1,6 @@
 """Caltech's ground truths: the original annotations (.vbb, one file per video) and the new ones (text, one per image).
 
-Formats and rules: shared/spec/caltech.md.
+Formats and rules: docs/method.md#caltech-annotations.
 """
 
 from __future__ import annotations
