@@ -43,8 +43,8 @@ def exit_with_message(function: Callable[P, R]) -> Callable[P, R]:
             if sentence is None:
                 raise
             print(f"error: {sentence}", file=sys.stderr)
-        except KeyboardInterrupt:
-            _say_interrupted()
+        except KeyboardInterrupt as stop:
+            _say_interrupted(str(stop))
         except SystemExit as stop:  # the command line's library has seen Ctrl-C first
             if stop.code == 130:
                 _say_interrupted()
@@ -54,8 +54,8 @@ def exit_with_message(function: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
-def _say_interrupted() -> NoReturn:
-    print("interrupted; run the same command again to go on", file=sys.stderr)
+def _say_interrupted(message: str = "") -> NoReturn:
+    print(message or "interrupted; run the same command again to go on", file=sys.stderr)
     sys.exit(130)
 
 

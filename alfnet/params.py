@@ -295,6 +295,12 @@ class TrainSettings(Settings):
     augment: AugmentSettings
     precision: Literal["32-true", "bf16-mixed"]
     """bf16-mixed: convolutions and products in bfloat16, weights in float32; for GPUs that have it."""
+    channels_last: bool
+    """Maps in memory pixel by pixel instead of channel by channel: faster on CPUs and on tensor cores."""
+    compile: bool
+    """torch.compile for the network: a minute of compiling, then faster updates; needs a C++ compiler, on GPUs Triton."""
+    tf32: bool
+    """Convolutions and products in TensorFloat-32 on GPUs that have it: faster, with ten bits of mantissa."""
     log_every: Positive
     """Updates between two points of the training curves, which are means over them."""
 
@@ -312,6 +318,9 @@ class MachineSettings(Settings):
     """Processes that load images, per device; the batches do not depend on it."""
     checkpoint_every: Positive
     """Updates between checkpoints."""
+    decoded_images: bool
+    """Keep the decoded training images in the scratch folder (as many bytes as they have pixels x 3, shared by all
+    trainings) instead of decoding an image for every sample; false: decode, and keep 2 GB of them in memory."""
 
 
 class DetectSettings(Settings):
@@ -429,8 +438,10 @@ class Params(Settings):
                     f"synthetic.{name} renders {rendered.height} x {rendered.width} pixels, but data says "
                     f"{self.data.height} x {self.data.width} (height x width); make them equal"
                 )
-        if self.runtime == "portable" and self.train.precision != "32-true":
-            raise ValueError("runtime: portable needs train.precision: 32-true; or set runtime to native")
+        if self.runtime == "portable" and (self.train.precision != "32-true" or self.train.compile):
+            raise ValueError(
+                "runtime: portable needs train.precision: 32-true and train.compile: false; or set runtime to native"
+            )
         if self.runtime == "portable" and (self.machine.accelerator != "cpu" or processes != 1):
             raise ValueError(
                 "runtime: portable promises the same bytes everywhere and trains in one process on the CPU alone; "

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from alfnet.errors import AlfnetError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 Runtime = Literal["portable", "native"]
 
@@ -78,3 +81,42 @@ def keep_freed_memory() -> None:
     if not mallopt(mmap_threshold, 1 << 30):
         mallopt(mmap_threshold, 32 << 20)
     mallopt(trim_threshold, 2**31 - 1)
+
+
+def make_fabric(accelerator: str, *, devices: int = 1, nodes: int = 1, **options: Any) -> Fabric:
+    """Fabric on the devices that are asked for; `options` go to it. Processes start with `launch`.
+
+    One process per device: those that torchrun or srun has started for the purpose, or else started by `launch` itself.
+    The tasks of a Slurm job are left alone unless `srun` has started as many as there are devices: what runs in the job,
+    such as a pipeline's stage, is not all of them at once.
+
+    Raises AlfnetError where there is no such device, or not as many.
+    """
+    import torch
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments import (
+        LightningEnvironment,
+        SLURMEnvironment,
+        TorchElasticEnvironment,
+    )
+
+    environment: Any = LightningEnvironment()
+    if TorchElasticEnvironment.detect():
+        environment = TorchElasticEnvironment()
+        local, world = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+        devices, nodes = local, world // local  # torchrun's own numbers
+    elif devices * nodes > 1 and os.environ.get("SLURM_STEP_NUM_TASKS") == str(devices * nodes):
+        environment = SLURMEnvironment(auto_requeue=False)
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if accelerator == "cuda" and not gpus:
+        built = f"CUDA {torch.version.cuda} build" if torch.version.cuda else "build for CPUs"
+        raise AlfnetError(
+            f"params: machine.accelerator: cuda, but torch sees no GPU ({built}); "
+            "set auto or cpu, or look at what nvidia-smi says"
+        )
+    if accelerator != "cpu" and gpus and devices > gpus:
+        raise AlfnetError(
+            f"params: machine.devices: {devices}, but torch sees {gpus} GPU{'s' if gpus > 1 else ''}; "
+            f"set at most {gpus}, or look at CUDA_VISIBLE_DEVICES"
+        )
+    return Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes, plugins=[environment], **options)

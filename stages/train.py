@@ -14,24 +14,13 @@ def main(name: str, seed: str) -> None:
     """Train variant `name` with `seed`."""
     params = checked_params()
     configure_libraries(params.runtime)
-    from dvclive import Live
+    from dvclive.fabric import DVCLiveLogger
 
     from alfnet.training.run import train_variant
 
     curves = Path("plots/training") / name / seed
     curves.mkdir(parents=True, exist_ok=True)  # also without training (`weights:`), where no curve is written
-
-    def make_logger():
-        live = Live(str(curves), save_dvc_exp=False, dvcyaml=None, report=None, monitor_system=False)
-
-        def log(update, losses):
-            live.step = update
-            for part, value in losses.items():
-                live.log_metric(part, value)
-            live.make_summary()
-
-        return log
-
+    logger = DVCLiveLogger(dir=str(curves), save_dvc_exp=False, dvcyaml=None, report=None, monitor_system=False)
     train_variant(
         params,
         name,
@@ -41,7 +30,8 @@ def main(name: str, seed: str) -> None:
         out=Path("models") / name / seed / "model.safetensors",
         # Outside DVC's outputs, which it deletes before a rerun; settable since `dvc exp run --temp` runs elsewhere.
         scratch=Path(os.environ.get("ALFNET_SCRATCH", ".scratch")),
-        make_logger=make_logger,
+        loggers=[logger],
+        stop_with_parent="DVC_STAGE" in os.environ,  # a command of DVC's, which does not end its commands with itself
     )
 
 

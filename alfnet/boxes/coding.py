@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
 # Offsets are divided by these, so that the four have a like spread (docs/method.md#box-arithmetic).
 STANDARD_DEVIATIONS = (0.1, 0.1, 0.2, 0.2)
+
+
+@functools.lru_cache(maxsize=64)
+def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return `values` as a tensor, kept for the next call: a GPU's program waits for every copy from the host."""
+    with torch.inference_mode(False):  # usable in training, whoever asked first
+        return torch.tensor(values, dtype=dtype, device=device)
 
 
 def encode(boxes: Tensor, targets: Tensor) -> Tensor:
@@ -20,7 +29,7 @@ def encode(boxes: Tensor, targets: Tensor) -> Tensor:
     target_corner, target_sides = targets[..., :2], targets[..., 2:] - targets[..., :2] + 1
     shift = ((target_corner + target_sides / 2) - (corner + sides / 2)) / sides
     scale = torch.log(target_sides / sides)
-    return torch.cat([shift, scale], dim=-1) / boxes.new_tensor(STANDARD_DEVIATIONS)
+    return torch.cat([shift, scale], dim=-1) / constant(STANDARD_DEVIATIONS, boxes.dtype, boxes.device)
 
 
 def decode(boxes: Tensor, offsets: Tensor) -> Tensor:
@@ -32,7 +41,7 @@ def decode(boxes: Tensor, offsets: Tensor) -> Tensor:
     """
     sides = boxes[..., 2:] - boxes[..., :2] + 1
     centre = boxes[..., :2] + sides / 2
-    scaled = offsets * boxes.new_tensor(STANDARD_DEVIATIONS)
+    scaled = offsets * constant(STANDARD_DEVIATIONS, boxes.dtype, boxes.device)
     centre = centre + scaled[..., :2] * sides
     half = torch.exp(scaled[..., 2:]) * sides / 2
     return torch.cat([centre - half, centre + half], dim=-1)
@@ -40,7 +49,7 @@ def decode(boxes: Tensor, offsets: Tensor) -> Tensor:
 
 def clip(boxes: Tensor, height: int, width: int) -> Tensor:
     """`boxes` (..., 4) clipped to x in [0, width - 1] and y in [0, height - 1]."""
-    limit = boxes.new_tensor([width - 1, height - 1, width - 1, height - 1])
+    limit = constant((width - 1, height - 1, width - 1, height - 1), boxes.dtype, boxes.device)
     return torch.minimum(boxes.clamp(min=0), limit)
 
 

@@ -38,11 +38,49 @@ class Targets:
     matched: Tensor
 
 
+@dataclass(frozen=True)
+class BoxLists:
+    """One list of boxes per image of a batch in two tensors, so that a device gets them in one go.
+
+    boxes (B, n, 4) float32 x1 y1 x2 y2, the lists one below the other with zeros behind them, n >= 1; real (B, n) bool:
+    which are boxes and which filling.
+    """
+
+    boxes: Tensor
+    real: Tensor
+
+    @classmethod
+    def of(cls, lists: Sequence[Tensor]) -> BoxLists:
+        """Put lists of (n_i, 4) boxes, any of them empty, together."""
+        longest = max([1, *(len(boxes) for boxes in lists)])
+        like = lists[0] if lists else torch.zeros(0, 4)
+        padded = like.new_zeros(len(lists), longest, 4)
+        for row, boxes in zip(padded, lists, strict=True):
+            row[: len(boxes)] = boxes.reshape(-1, 4)
+        counts = torch.tensor([len(boxes) for boxes in lists], device=like.device)
+        return cls(padded, torch.arange(longest, device=like.device) < counts[:, None])
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def lists(self) -> list[Tensor]:
+        """The lists that they were made of; on a GPU the program waits for it."""
+        return [boxes[real] for boxes, real in zip(self.boxes, self.real, strict=True)]
+
+    def pin_memory(self) -> BoxLists:
+        """The same in page-locked memory."""
+        return BoxLists(self.boxes.pin_memory(), self.real.pin_memory())
+
+    def to(self, device: torch.device | str) -> BoxLists:
+        """The same on a device."""
+        return BoxLists(self.boxes.to(device, non_blocking=True), self.real.to(device, non_blocking=True))
+
+
 @torch.no_grad()
 def assign(
     boxes: Tensor,
-    ground_truth: Sequence[Tensor],
-    ignore: Sequence[Tensor],
+    ground_truth: BoxLists | Sequence[Tensor],
+    ignore: BoxLists | Sequence[Tensor],
     *,
     lower: float,
     upper: float,
@@ -51,7 +89,7 @@ def assign(
     """Targets of a step for a whole batch.
 
     boxes: (B, N, 4), or (N, 4) where all images share them (step 1: the anchors); x1 y1 x2 y2 in pixels, clipped.
-    ground_truth, ignore: per image (G_i, 4) and (R_i, 4) boxes; any number, none included.
+    ground_truth, ignore: per image (G_i, 4) and (R_i, 4) boxes on the device of `boxes`; any number, none included.
     lower, upper: IoU thresholds, negative below `lower`, positive from `upper` on.
 
     positives_first: positive if the best IoU >= upper, or among the 3 best boxes of a ground truth, or equal to a
@@ -71,8 +109,8 @@ def assign(
             f"boxes {tuple(boxes.shape)}, ground truths of {images} images, ignore regions of {len(ignore)}"
         )
     boxes = boxes.expand(images, anchors, 4)
-    padded_ground_truth, is_ground_truth = _pad(ground_truth, boxes)  # (B, G, 4), (B, G)
-    padded_ignore, is_ignore = _pad(ignore, boxes)  # (B, R, 4), (B, R)
+    padded_ground_truth, is_ground_truth = _padded(ground_truth, boxes)  # (B, G, 4), (B, G)
+    padded_ignore, is_ignore = _padded(ignore, boxes)  # (B, R, 4), (B, R)
     per_image = anchors * max(padded_ground_truth.shape[1], padded_ignore.shape[1])
     size = max(1, OVERLAPS_AT_ONCE.get(boxes.device.type, 2**20) // per_image)
     parts = [
@@ -141,11 +179,7 @@ def _covers_little(boxes: Tensor, ignore: Tensor, is_ignore: Tensor) -> Tensor:
     return cover.masked_fill_(~is_ignore[..., None], 0).sum(dim=1) <= COVER
 
 
-def _pad(lists: Sequence[Tensor], like: Tensor) -> tuple[Tensor, Tensor]:
-    """Lists of (n_i, 4) boxes as one (B, n, 4) tensor of `like`'s type and device, n >= 1, and (B, n): not padding."""
-    longest = max([1, *(len(boxes) for boxes in lists)])
-    padded = like.new_zeros(len(lists), longest, 4)
-    for row, boxes in zip(padded, lists, strict=True):
-        row[: len(boxes)] = boxes.reshape(-1, 4)
-    counts = torch.tensor([len(boxes) for boxes in lists], device=like.device)
-    return padded, torch.arange(longest, device=like.device) < counts[:, None]
+def _padded(lists: BoxLists | Sequence[Tensor], like: Tensor) -> tuple[Tensor, Tensor]:
+    """Boxes (B, n, 4) of `like`'s type, and which of them are no filling (B, n)."""
+    padded = lists if isinstance(lists, BoxLists) else BoxLists.of([boxes.to(like) for boxes in lists])
+    return padded.boxes.to(like.dtype), padded.real

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from alfnet.boxes.anchors import anchors
@@ -24,6 +23,7 @@ from alfnet.detection.postprocess import (
 )
 from alfnet.network.alfnet import ALFNet, normalise
 from alfnet.params import DetectSettings
+from alfnet.runtime import make_fabric
 
 STRIDE = 64  # of the coarsest level: the network takes multiples of it
 
@@ -46,7 +46,7 @@ class Detector:
     """A network ready to look at pictures of any size."""
 
     def __init__(self, model: ALFNet, settings: DetectSettings, accelerator: str = "cpu") -> None:
-        self.fabric = Fabric(accelerator=accelerator, devices=1)
+        self.fabric = make_fabric(accelerator)
         self.model = self.fabric.to_device(model.eval()).to(memory_format=torch.channels_last)
         self.settings = settings
         self._anchors: dict[tuple[int, int], Tensor] = {}

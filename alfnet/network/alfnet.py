@@ -67,7 +67,8 @@ class PredictorBlock(nn.Module):
         anchors = self.logits.out_channels
         # Both convolutions at once: the maps are read once, and so are their gradients.
         weight = torch.cat([self.logits.weight, self.offsets.weight])
-        bias = torch.cat([self.logits.bias, self.offsets.bias])
+        biases = (self.logits.bias, self.offsets.bias)
+        bias = torch.cat([bias for bias in biases if bias is not None])
         both = convolve(shared, weight, bias).permute(0, 2, 3, 1)  # (N, A + A*4, H, W) -> (N, H, W, A + A*4)
         return both[..., :anchors].flatten(1), both[..., anchors:].reshape(len(both), -1, 4)
 

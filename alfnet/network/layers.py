@@ -109,6 +109,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
         self.momentum = momentum
+        self.across_processes = False
         self.fixed = False
         if fixed:
             self.fix()
@@ -127,16 +128,41 @@ class BatchNorm(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise (N, C, H, W)."""
+        training = self.training and not self.fixed
+        if training and self.across_processes:
+            return self._normalise_across_processes(input)
         return F.batch_norm(
             input,
             self.running_mean,
             self.running_var,
             self.weight,
             self.bias,
-            training=self.training and not self.fixed,
+            training=training,
             momentum=self.momentum,
             eps=BATCH_NORM_EPSILON,
         )
+
+    def _normalise_across_processes(self, input: Tensor) -> Tensor:
+        """Normalise by mean and variance over the images of all processes, each of which has as many of one size.
+
+        torch.nn.SyncBatchNorm does this on GPUs alone.
+        """
+        from torch.distributed import get_world_size
+        from torch.distributed.nn.functional import all_reduce
+
+        values = input.float()  # sums over a batch are too long for bfloat16
+        variance, mean = torch.var_mean(values, dim=(0, 2, 3), correction=0)
+        shift = mean - self.running_mean  # small, so that its square takes little from the sum
+        sums: Tensor = all_reduce(torch.stack([shift, variance + shift * shift]))  # with the gradient
+        shift, second_moment = sums / get_world_size()
+        mean, variance = self.running_mean + shift, second_moment - shift * shift
+        scale = self.weight * torch.rsqrt(variance + BATCH_NORM_EPSILON)
+        offset = self.bias - mean * scale
+        with torch.no_grad():
+            count = input.numel() // input.shape[1] * get_world_size()
+            self.running_mean.lerp_(mean.detach(), self.momentum)
+            self.running_var.lerp_(variance.detach() * (count / max(1, count - 1)), self.momentum)
+        return torch.addcmul(offset[:, None, None], values, scale[:, None, None]).to(input.dtype)
 
     def extra_repr(self) -> str:
         """Name the size and the mode in the printed model."""
@@ -159,6 +185,13 @@ class ConvNorm(nn.Module):
         """Convolve and normalise."""
         output: Tensor = self.norm(self.conv(input))
         return output
+
+
+def normalise_across_processes(module: nn.Module) -> None:
+    """Let all trained batch normalisation in `module` count the images of all processes of a distributed run."""
+    for part in module.modules():
+        if isinstance(part, BatchNorm):
+            part.across_processes = True
 
 
 def freeze(modules: Iterable[nn.Module]) -> None:

@@ -6,6 +6,7 @@ Equal weights and metadata give equal bytes: the metadata has one key, because s
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -21,10 +22,16 @@ from alfnet.files import write_bytes
 Kind = Literal["detector", "backbone"]
 METADATA_KEYS: dict[Kind, str] = {"detector": "alfnet", "backbone": "alfnet_backbone"}
 FORMAT = 1
+# ImageNet's weights and variances stay below 1e6; what is beyond this comes of a damaged file or a training gone astray.
+LARGEST = 1e10
 
 
 def write_weights(path: str | Path, kind: Kind, tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
-    """Write `tensors` and the JSON-able `description` to `path`, whole or not at all."""
+    """Write `tensors` and the JSON-able `description` to `path`, whole or not at all.
+
+    Raises AlfnetError for numbers that no network computes with (`check_numbers`): whatever stood at `path` stays.
+    """
+    check_numbers(tensors, f"{path}: not written")
     metadata = json.dumps({"format": FORMAT, **description}, sort_keys=True, allow_nan=False)
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_bytes(path, save(plain, {METADATA_KEYS[kind]: metadata}))
@@ -33,7 +40,8 @@ def write_weights(path: str | Path, kind: Kind, tensors: Mapping[str, Tensor], d
 def read_weights(path: str | Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors (on the CPU) and the description in a weight file.
 
-    Raises AlfnetError where the file is missing, no safetensors, cut short, or not of this kind or format.
+    Raises AlfnetError where the file is missing, no safetensors, cut short, not of this kind or format, or holds numbers
+    that no network computes with (`check_numbers`).
     """
     path = Path(path)
     if not path.is_file():
@@ -41,9 +49,30 @@ def read_weights(path: str | Path, kind: Kind) -> tuple[dict[str, Tensor], dict[
     try:
         with safe_open(str(path), "pt") as file:
             description = _description(path, kind, file.metadata() or {})
-            return {name: file.get_tensor(name) for name in file.keys()}, description  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise AlfnetError(f"{path}: not a whole safetensors file ({error}); {_advice(path)}") from None
+    check_numbers(tensors, str(path))
+    return tensors, description
+
+
+def check_numbers(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Raise AlfnetError, naming `source` and the tensor, for numbers that are not finite, a negative variance, or beyond 1e10."""
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() or not tensor.numel():
+            continue
+        smallest, largest = (float(value) for value in torch.aminmax(tensor.detach().float()))
+        if not (math.isfinite(smallest) and math.isfinite(largest)):
+            fault = "holds values that are not finite"
+        elif name.endswith("running_var") and smallest < 0:
+            fault = f"holds a variance below zero ({smallest:.3g})"
+        elif max(-smallest, largest) > LARGEST:
+            fault = f"holds values up to {max(-smallest, largest):.3g}, beyond any that a network is made of"
+        else:
+            continue
+        raise AlfnetError(
+            f"{source}: {name} {fault}; a training that went astray (lower train.learning_rate.peak) or a damaged file"
+        )
 
 
 def read_extra(path: str | Path) -> dict[str, str]:

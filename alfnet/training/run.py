@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
 
 import numpy as np
-import torch
 from lightning_fabric import Fabric
 
 from alfnet.annotations.cache import load_fold
 from alfnet.errors import AlfnetError
 from alfnet.network.alfnet import ALFNet, count_parameters, load_backbone_weights, read_network_settings
 from alfnet.network.weight_files import weights_kind
-from alfnet.params import IouThresholds, MachineSettings, Params, TrainSettings
+from alfnet.params import Params, TrainSettings
 from alfnet.progress import progress_report
 from alfnet.training.checkpoints import Checkpoints, fingerprint
+from alfnet.training.decoded import decode_images
 from alfnet.training.samples import TrainingSamples
-from alfnet.training.train import Losses, image_paths, make_fabric, train
+from alfnet.training.state import RunState
+from alfnet.training.train import train, training_fabric
 
-# Decoded pictures are kept in memory up to this size; what does not fit is read again every epoch.
+# Decoded images are kept in memory up to this size; what does not fit is read again every epoch.
 DECODED_BYTES = 2 * 2**30
 
-OnLog = Callable[[int, Losses], None]
+SHELLS = ("sh", "dash", "bash", "zsh")
 
 
 def train_variant(
@@ -34,112 +41,168 @@ def train_variant(
     cache: Path,
     out: Path,
     scratch: Path,
-    make_logger: Callable[[], OnLog],
+    loggers: Sequence[Any] = (),
+    stop_with_parent: bool = False,
 ) -> None:
     """Train variant `name` with `seed` and write the detector to `out`.
 
     first: its first weights and network (`write_first_weights`); a detector there is taken as it is, without training.
     cache: the training cache.
-    scratch: where checkpoints live until the run has ended; a run that was killed goes on from there.
-    make_logger is called on the first process alone, and what it returns gets each update's mean losses.
+    scratch: where checkpoints and decoded images live; a run that was killed goes on from there.
+    loggers: Fabric's, which get the mean losses every so many updates.
+    stop_with_parent: end when the program that started this one has ended, as a pipeline's command should.
 
-    Raises AlfnetError for weights, a cache or images that do not fit, and for a loss that is not finite.
+    Raises AlfnetError for weights, a cache, images or devices that do not fit, for a loss or weights that are not
+    finite, and where another process is at this very training.
     """
     variant = params.variant(name)
     if weights_kind(first) == "detector":
-        model = ALFNet.load(first)
-        found = (model.settings.backbone, model.settings.steps)
+        network = ALFNet.load(first)
+        found = (network.settings.backbone, network.settings.steps)
         if found != (variant.backbone, variant.steps):
             raise AlfnetError(
                 f"{variant.weights}: a detector of {found[0]} with {found[1]} steps, but variants.{name} says "
                 f"{variant.backbone} with {variant.steps}; correct the variant, or name another file"
             )
-        save(model, out)
+        save(network, out)
         return
 
-    training = params.training(name)
-    machine = params.machine
-    fabric = make_fabric(training, machine)
+    training, thresholds = params.training(name), params.thresholds(name)
     fold = params.data.fold(seed)
     images = load_fold(cache, "train", fold)
-    samples = TrainingSamples(
-        images,
-        params.data.images_folder,
-        training.augment,
-        seed=seed,
-        cache_bytes=DECODED_BYTES,
-    )
-    model = make_model(first, seed)
-    thresholds = params.thresholds(name)
-    run = {
-        "network": model.settings.model_dump(mode="json"),
-        "train": training.model_dump(mode="json"),
+    folder = params.data.images_folder
+    samples = TrainingSamples(images, folder, training.augment, seed=seed, cache_bytes=DECODED_BYTES)
+    samples.check_files()
+    fabric = training_fabric(training, params.machine, loggers=list(loggers))
+    network = make_network(first, seed)
+    settings = {
+        "network": network.settings.model_dump(mode="json"),
+        "train": _what_counts(training),
         "thresholds": [pair.model_dump(mode="json") for pair in thresholds],
         "seed": seed,
         "fold": fold,
         "runtime": params.runtime,
     }
-    run_name = f"{name}-{seed}"
-    checkpoints = Checkpoints(scratch, run_name, fingerprint(run, [first, cache], image_paths(samples)))
-    on_log = make_logger() if fabric.is_global_zero else _log_nothing
-    tested = _train_with_progress(run_name, model, samples, training, thresholds, machine, fabric, checkpoints, on_log)
-    if fabric.is_global_zero:
-        save(tested, out)
-        checkpoints.remove()
-    fabric.barrier()
+    files = [folder / image.file_name for image in images]
+    checkpoints = Checkpoints(scratch, f"{name}-{seed}", fingerprint(settings, [first, cache], files))
+    with (
+        checkpoints if fabric.is_global_zero else nullcontext(),
+        _stopping(checkpoints),
+        _one_of_several(fabric),
+        progress_report(f"train {name}-{seed}", training.updates) as report,
+    ):
+        if params.machine.decoded_images:
+            samples.decoded = decode_images(images, folder, scratch / "decoded")
+        parents = _parents()
+
+        def updated(run: RunState) -> None:
+            if fabric.is_global_zero:
+                report.update(run.update, f"loss {run.history[-1][1]['loss']:.3f}" if run.history else "")
+            if stop_with_parent and _parents() != parents:
+                raise AlfnetError(
+                    f"the command that started this training has ended; stopped too. {_kept(checkpoints)}"
+                )
+
+        tested = train(
+            network,
+            samples,
+            training,
+            thresholds,
+            params.machine,
+            fabric=fabric,
+            checkpoints=checkpoints,
+            on_update=updated,
+        )
+        if fabric.is_global_zero:
+            save(tested, out)
+            checkpoints.remove_superseded()
+        fabric.barrier()
 
 
-def make_model(first: Path, seed: int) -> ALFNet:
+def make_network(first: Path, seed: int) -> ALFNet:
     """The network that `first` describes, its weights drawn from the seed but for those that `first` holds.
 
     Networks of one seed that share layers share their first weights (`ALFNet.initialise`).
     """
-    model = ALFNet(read_network_settings(first))
-    model.initialise(np.random.Generator(np.random.PCG64(seed)))
-    load_backbone_weights(model, first)
-    return model.to(memory_format=torch.channels_last)  # a tenth faster on CPUs and tensor cores
+    network = ALFNet(read_network_settings(first))
+    network.initialise(np.random.Generator(np.random.PCG64(seed)))
+    load_backbone_weights(network, first)
+    return network
 
 
-def save(model: ALFNet, out: Path) -> None:
+def save(network: ALFNet, out: Path) -> None:
     """Write a detector with what the report needs to know of it."""
-    model.cpu().save(out, extra={"parameters": str(count_parameters(model))})
+    network.cpu().save(out, extra={"parameters": str(count_parameters(network))})
 
 
-def _train_with_progress(
-    name: str,
-    model: ALFNet,
-    samples: TrainingSamples,
-    settings: TrainSettings,
-    thresholds: Sequence[IouThresholds],
-    machine: MachineSettings,
-    fabric: Fabric,
-    checkpoints: Checkpoints,
-    on_log: OnLog,
-) -> ALFNet:
-    with progress_report(f"train {name}", settings.updates) as report:
-        detail = ""
-
-        def log(update: int, losses: Losses) -> None:
-            nonlocal detail
-            detail = f"loss {losses['loss']:.3f}"
-            on_log(update, losses)
-
-        def updated(update: int) -> None:
-            if fabric.is_global_zero:
-                report.update(update, detail)
-
-        return train(
-            model,
-            samples,
-            settings,
-            thresholds,
-            machine,
-            fabric=fabric,
-            checkpoints=checkpoints,
-            on_log=log,
-            on_update=updated,
-        )
+def _what_counts(training: TrainSettings) -> dict[str, Any]:
+    """The settings that tell one run from another. At a constant rate a longer run begins as a shorter one does."""
+    settings = training.model_dump(mode="json")
+    if training.learning_rate.schedule == "constant":
+        del settings["updates"]
+    return settings
 
 
-def _log_nothing(update: int, losses: Losses) -> None:
-    pass
+def _kept(checkpoints: Checkpoints) -> str:
+    update = checkpoints.newest()
+    if not update:
+        return "There is no checkpoint yet: the same command begins anew"
+    return f"Kept: the checkpoint after update {update} in {checkpoints.folder}; the same command goes on from there"
+
+
+@contextmanager
+def _stopping(checkpoints: Checkpoints) -> Iterator[None]:
+    """Within the block SIGTERM and Ctrl-C end the training with a line that says what is kept."""
+
+    def terminate(number: int, frame: FrameType | None) -> NoReturn:
+        raise _TerminatedError
+
+    try:
+        before: Any = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    except _TerminatedError:
+        print(f"stopped (SIGTERM). {_kept(checkpoints)}", file=sys.stderr, flush=True)
+        sys.exit(128 + signal.SIGTERM)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted. {_kept(checkpoints)}") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM has come; nothing that mends errors may catch it."""
+
+
+@contextmanager
+def _one_of_several(fabric: Fabric) -> Iterator[None]:
+    """Name the process in its errors, and say in a line what the end of another one looks like from here."""
+    try:
+        yield
+    except AlfnetError as error:
+        where = f"process {fabric.global_rank} of {fabric.world_size}: " if fabric.world_size > 1 else ""
+        raise AlfnetError(f"{where}{error}") from None
+    except RuntimeError as error:
+        # What gloo and NCCL raise has types of its own or none, but their names are in it.
+        said = f"{type(error).__name__} {error}".lower()
+        if fabric.world_size == 1 or not any(w in said for w in ("gloo", "nccl", "connection", "distributed")):
+            raise
+        raise AlfnetError(
+            f"process {fabric.global_rank} of {fabric.world_size}: another process of this training has ended or cannot "
+            "be reached; its own message says why"
+        ) from None
+
+
+def _parents() -> tuple[int, ...]:
+    """The process that started this one, and behind a shell the one that started that."""
+    parent = os.getppid()
+    try:
+        name, rest = Path(f"/proc/{parent}/stat").read_text().rsplit(")", 1)
+    except OSError:
+        return (parent,)
+    if name.split("(", 1)[1] not in SHELLS:
+        return (parent,)
+    return (parent, int(rest.split()[1]))

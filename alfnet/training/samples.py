@@ -7,6 +7,7 @@ resumed at some update goes on with the very images that an uninterrupted run wo
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,13 +20,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from alfnet.annotations.cache import CachedImage
+from alfnet.boxes.targets import BoxLists
 from alfnet.errors import AlfnetError
 from alfnet.images import read_image
 from alfnet.params import AugmentSettings
 from alfnet.training.augment import Sample, augment
+from alfnet.training.decoded import DecodedImages
 
 SampleKey = tuple[int, int]
 """(epoch, index into the list of images), both from 0."""
+
+PREFETCHED = 2  # batches that each worker process holds ready
+PATIENCE = 300  # seconds without a batch from any worker, after which something is wrong
 
 # Spawn keys that keep the streams of random numbers of one seed apart.
 _ORDER, _SAMPLE = 0, 1
@@ -37,10 +43,10 @@ class Batch:
 
     images: Tensor
     """uint8 (B, H, W, 3), B G R."""
-    pedestrians: list[Tensor]
-    """Per image (P, 4); P may be 0."""
-    ignore_regions: list[Tensor]
-    """Per image (R, 4)."""
+    pedestrians: BoxLists
+    """Any number per image, none included."""
+    ignore_regions: BoxLists
+    """Likewise."""
     names: list[str]
     """File names as in the cache, for messages."""
     indices: list[int]
@@ -49,17 +55,27 @@ class Batch:
     def __len__(self) -> int:
         return len(self.names)
 
+    def tensors(self) -> list[Tensor]:
+        """All that lies on the device."""
+        boxes = (self.pedestrians, self.ignore_regions)
+        return [self.images, *(tensor for each in boxes for tensor in (each.boxes, each.real))]
+
     def pin_memory(self) -> Batch:
-        """The same with the images in page-locked memory (DataLoader calls this)."""
-        return replace(self, images=self.images.pin_memory())
+        """The same in page-locked memory, from which a GPU can copy by itself."""
+        return replace(
+            self,
+            images=self.images.pin_memory(),
+            pedestrians=self.pedestrians.pin_memory(),
+            ignore_regions=self.ignore_regions.pin_memory(),
+        )
 
     def to(self, device: torch.device | str) -> Batch:
         """The same on a device."""
         return replace(
             self,
             images=self.images.to(device, non_blocking=True),
-            pedestrians=[boxes.to(device, non_blocking=True) for boxes in self.pedestrians],
-            ignore_regions=[boxes.to(device, non_blocking=True) for boxes in self.ignore_regions],
+            pedestrians=self.pedestrians.to(device),
+            ignore_regions=self.ignore_regions.to(device),
         )
 
 
@@ -74,6 +90,7 @@ class TrainingSamples(Dataset[tuple[Sample, str, SampleKey]]):
         *,
         seed: int,
         cache_bytes: int = 0,
+        decoded: DecodedImages | None = None,
     ) -> None:
         """Prepare; no picture is read yet.
 
@@ -84,6 +101,7 @@ class TrainingSamples(Dataset[tuple[Sample, str, SampleKey]]):
             seed: with epoch and index it determines a sample.
             cache_bytes: decoded images are kept in memory up to this many bytes (never in worker processes, which
                 would each keep their own). 0 keeps none.
+            decoded: the images decoded on disk (`decode_images`), in place of their files.
 
         Raises:
             AlfnetError: there is no image.
@@ -95,6 +113,7 @@ class TrainingSamples(Dataset[tuple[Sample, str, SampleKey]]):
         self.settings = settings
         self.seed = seed
         self.cache_bytes = cache_bytes
+        self.decoded = decoded
         self._decoded: dict[int, np.ndarray] = {}
         self._decoded_bytes = 0
 
@@ -112,12 +131,29 @@ class TrainingSamples(Dataset[tuple[Sample, str, SampleKey]]):
         sample = augment(self._picture(index), image.pedestrians, image.ignore_regions, self.settings, rng)
         return sample, image.file_name, key
 
+    def check_files(self) -> None:
+        """Raise AlfnetError if any image is not there, with the number of them, examples and the cities that lack all."""
+        missing = [image.file_name for image in self.images if not (self.folder / image.file_name).is_file()]
+        if not missing:
+            return
+        cities = {str(Path(name).parent) for name in missing} - {
+            str(Path(image.file_name).parent) for image in self.images if image.file_name not in set(missing)
+        }
+        shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        whole = f"; whole folders: {', '.join(sorted(Path(city).name for city in cities))}" if cities else ""
+        raise AlfnetError(
+            f"{self.folder}: {len(missing)} of {len(self.images)} images are not there ({shown}{whole}); put them there, "
+            "or correct data.folder"
+        )
+
     def batch(self, keys: Sequence[SampleKey]) -> Batch:
         """The samples of `keys` as one batch. Raises AlfnetError naming a picture that is missing or damaged."""
         return collate([self[key] for key in keys])
 
     def _picture(self, index: int) -> np.ndarray:
         """The decoded picture (H, W, 3), uint8 B G R; not to be written to."""
+        if self.decoded is not None:
+            return self.decoded[index]
         if index in self._decoded:
             return self._decoded[index]
         image = self.images[index]
@@ -133,8 +169,8 @@ def collate(samples: Sequence[tuple[Sample, str, SampleKey]]) -> Batch:
     """Put samples of one size together."""
     return Batch(
         images=torch.from_numpy(np.stack([sample.image for sample, _, _ in samples])),
-        pedestrians=[torch.from_numpy(sample.pedestrians) for sample, _, _ in samples],
-        ignore_regions=[torch.from_numpy(sample.ignore_regions) for sample, _, _ in samples],
+        pedestrians=BoxLists.of([torch.from_numpy(sample.pedestrians) for sample, _, _ in samples]),
+        ignore_regions=BoxLists.of([torch.from_numpy(sample.ignore_regions) for sample, _, _ in samples]),
         names=[name for _, name, _ in samples],
         indices=[index for _, _, (_, index) in samples],
     )
@@ -210,6 +246,7 @@ def loader(
     workers: int,
     rank: int = 0,
     world: int = 1,
+    pin_memory: bool = False,
 ) -> Iterator[Batch]:
     """Yield the micro-batches of the updates from `first_update` to `updates` - 1, in order.
 
@@ -217,7 +254,8 @@ def loader(
     ahead in as many processes, which end with the iterator.
 
     Raises:
-        AlfnetError: a picture is missing, damaged or of another size than the cache says; from workers alike.
+        AlfnetError: a picture is missing, damaged or of another size than the cache says; from workers alike. Also where
+            workers cannot hand over their batches (too little shared memory), die, or give nothing for five minutes.
     """
     batches = UpdateBatches(
         seed=samples.seed,
@@ -230,12 +268,52 @@ def loader(
         world=world,
     )
     if workers:
-        return _from_processes(samples, batches, workers)
+        settings = samples.settings
+        check_shared_memory(workers, images_per_device * settings.height * settings.width * 3)
+        return _from_processes(samples, batches, workers, pin_memory)
     # A thread that loads ahead was tried: with two cores that are busy with the network it gains nothing.
-    return (samples.batch(keys) for keys in batches)
+    loaded = (samples.batch(keys) for keys in batches)
+    return (batch.pin_memory() for batch in loaded) if pin_memory else loaded
 
 
-def _from_processes(samples: TrainingSamples, batches: UpdateBatches, workers: int) -> Iterator[Batch]:
+def on_device(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
+    """Yield the batches on `device`; a GPU copies the next one while it computes with the present one."""
+    if device.type != "cuda":
+        yield from (batch.to(device) for batch in batches)
+        return
+    copying = torch.cuda.Stream(device)
+    following: Batch | None = None
+    for batch in batches:
+        with torch.cuda.stream(copying):
+            copied = batch.to(device)
+        if following is not None:
+            yield following
+        torch.cuda.current_stream(device).wait_stream(copying)
+        for tensor in copied.tensors():
+            tensor.record_stream(torch.cuda.current_stream(device))  # or its memory would be given away too early
+        following = copied
+    if following is not None:
+        yield following
+
+
+def check_shared_memory(workers: int, batch_bytes: int, place: str = "/dev/shm") -> None:
+    """Raise AlfnetError if the batches that `workers` processes hold ready do not fit into shared memory."""
+    if not Path(place).is_dir():
+        return
+    found = os.statvfs(place)
+    free = found.f_bavail * found.f_frsize
+    needed = round(1.1 * workers * PREFETCHED * (batch_bytes + 2**14))
+    if needed > free:
+        raise AlfnetError(
+            f"{place}: {workers} workers hold {workers * PREFETCHED} batches of {batch_bytes / 1e6:.1f} MB ready, "
+            f"{needed / 1e6:.1f} MB in all, but {free / 1e6:.1f} MB are free there; give the container more "
+            "(docker run --shm-size 2g), or lower machine.workers"
+        )
+
+
+def _from_processes(
+    samples: TrainingSamples, batches: UpdateBatches, workers: int, pin_memory: bool
+) -> Iterator[Batch]:
     data_loader: DataLoader[Any] = DataLoader(
         _Guarded(samples),
         batch_sampler=batches,
@@ -244,16 +322,23 @@ def _from_processes(samples: TrainingSamples, batches: UpdateBatches, workers: i
         multiprocessing_context="spawn",
         collate_fn=_collate_guarded,
         num_workers=workers,
-        prefetch_factor=2,
+        prefetch_factor=PREFETCHED,
+        timeout=PATIENCE,
         worker_init_fn=_set_up_worker,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=pin_memory,
         # Or it would draw a seed for the workers from torch's global state.
         generator=torch.Generator().manual_seed(0),
     )
-    for item in data_loader:
-        if isinstance(item, AlfnetError):
-            raise item
-        yield item
+    try:
+        for item in data_loader:
+            if isinstance(item, AlfnetError):
+                raise item
+            yield item
+    except RuntimeError as error:  # a worker was killed, or gave nothing in time
+        raise AlfnetError(
+            f"a process that loads images failed ({str(error).splitlines()[0]}); was memory or /dev/shm full (docker run "
+            "--shm-size)? Lower machine.workers, or look at the disk that holds the images"
+        ) from None
 
 
 class _Guarded(Dataset[tuple[Sample, str, SampleKey] | AlfnetError]):
@@ -267,6 +352,8 @@ class _Guarded(Dataset[tuple[Sample, str, SampleKey] | AlfnetError]):
             return self.samples[key]
         except AlfnetError as error:
             return error
+        except OSError as error:
+            return AlfnetError(f"{self.samples.images[key[1]].file_name}: {error.strerror or error}")
 
 
 def _collate_guarded(items: list[tuple[Sample, str, SampleKey] | AlfnetError]) -> Batch | AlfnetError:

@@ -1,11 +1,26 @@
-"""The learning rate over the updates."""
+"""The optimiser, and its learning rate over the updates."""
 
 from __future__ import annotations
 
-from torch.optim import Optimizer
+from collections.abc import Iterable
+
+from torch.nn import Parameter
+from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 
-from alfnet.params import LearningRateSettings
+from alfnet.params import LearningRateSettings, TrainSettings
+
+
+def make_optimizer(parameters: Iterable[Parameter], settings: TrainSettings) -> Optimizer:
+    """Adam on what can be trained of `parameters`; AdamW's weight decay where it is not 0."""
+    first, second = settings.adam_betas
+    return AdamW(
+        [parameter for parameter in parameters if parameter.requires_grad],
+        settings.learning_rate.peak,
+        betas=(first, second),
+        weight_decay=settings.weight_decay,
+        fused=True,  # the default takes square roots from MKL, whose bits differ from processor to processor
+    )
 
 
 def learning_rate_schedule(optimizer: Optimizer, settings: LearningRateSettings, updates: int) -> LRScheduler:
