@@ -12,7 +12,7 @@ configure("portable")
 from safetensors.torch import save_file  # noqa: E402
 
 from alfnet.training.checkpoints import Checkpoints  # noqa: E402
-from alfnet.training.train import make_fabric, train  # noqa: E402
+from alfnet.training.train import train, training_fabric  # noqa: E402
 from tests.test_training_train import THRESHOLDS, constant_rate, machine, network, noisy_pictures, samples, settings  # noqa: E402
 
 
@@ -25,7 +25,7 @@ def main(devices: int, steps: str, images: Path, out: Path) -> None:
         learning_rate=constant_rate(),
     )
     on_machine = machine(devices=devices, checkpoint_every=1)
-    fabric = make_fabric(train_settings, on_machine)
+    fabric = training_fabric(train_settings, on_machine)
     model = train(
         network(batch_norm="fixed"),
         samples((noisy_pictures(None), images), train_settings),
@@ -34,7 +34,6 @@ def main(devices: int, steps: str, images: Path, out: Path) -> None:
         on_machine,
         fabric=fabric,
         checkpoints=Checkpoints(out.parent / f"scratch{devices}", "x", "0" * 64),
-        on_log=lambda update, losses: print(update, losses),
     )
     if fabric.is_global_zero:
         save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, out)

@@ -76,7 +76,7 @@ def run(samples: TrainingSamples, *, first: int = 0, workers: int = 0, rank: int
 
 
 def same(a: Batch, b: Batch) -> bool:
-    boxes = zip(a.pedestrians + a.ignore_regions, b.pedestrians + b.ignore_regions, strict=True)
+    boxes = zip(a.tensors()[1:], b.tensors()[1:], strict=True)
     return (
         a.names == b.names
         and a.indices == b.indices
@@ -90,8 +90,9 @@ def test_a_batch_holds_what_the_network_needs(folder: Path) -> None:
     assert len(batch) == 2
     assert batch.images.shape == (2, 64, 128, 3)
     assert batch.images.dtype == torch.uint8
-    assert [boxes.dtype for boxes in batch.pedestrians + batch.ignore_regions] == [torch.float32] * 4
-    assert all(boxes.shape[1] == 4 for boxes in batch.pedestrians + batch.ignore_regions)
+    lists = batch.pedestrians.lists() + batch.ignore_regions.lists()
+    assert [boxes.dtype for boxes in lists] == [torch.float32] * 4
+    assert all(boxes.shape[1] == 4 for boxes in lists)
     assert batch.names == [name(index) for index in batch.indices]
     assert same(batch.to("cpu"), batch)
 

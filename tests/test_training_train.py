@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.loggers.logger import Logger
 from safetensors.torch import load_file
 
 from alfnet.annotations.cache import CachedImage
@@ -20,7 +21,10 @@ from alfnet.network.settings import NetworkSettings
 from alfnet.params import MachineSettings, TrainSettings, load_params
 from alfnet.training.checkpoints import Checkpoints, fingerprint
 from alfnet.training.samples import TrainingSamples, loader
-from alfnet.training.train import BatchLosses, make_fabric, make_optimizer, train
+from alfnet.training.batch_losses import BatchLosses
+from alfnet.training.schedule import make_optimizer
+from alfnet.training.state import RunState
+from alfnet.training.train import train, training_fabric
 from alfnet.training.weight_average import WeightAverage
 from tests.tiny import ROOT
 
@@ -88,6 +92,21 @@ def samples(images, train_settings: TrainSettings) -> TrainingSamples:
     return TrainingSamples(*images, train_settings.augment, seed=1, cache_bytes=2**20)
 
 
+class Recorder(Logger):
+    """Keeps what is logged."""
+
+    name, version = "recorder", 0
+
+    def __init__(self) -> None:
+        self.logged: list[tuple[int, dict[str, float]]] = []
+
+    def log_metrics(self, metrics, step=None) -> None:
+        self.logged.append((step, dict(metrics)))
+
+    def log_hyperparams(self, params) -> None:
+        pass
+
+
 def run(
     images,
     folder: Path,
@@ -98,10 +117,10 @@ def run(
     workers: int = 0,
 ):
     """Train; return (state of the tested network, log)."""
-    logged = []
+    recorder = Recorder()
 
-    def on_update(update: int) -> None:
-        if update == stop_after:
+    def on_update(state: RunState) -> None:
+        if state.update == stop_after:
             raise KeyboardInterrupt
 
     model = train(
@@ -110,12 +129,11 @@ def run(
         train_settings,
         THRESHOLDS[str(steps)],
         machine(workers=workers),
-        fabric=make_fabric(train_settings, machine()),
+        fabric=training_fabric(train_settings, machine(), loggers=[recorder]),
         checkpoints=Checkpoints(folder, "x", "0" * 64),
-        on_log=lambda update, losses: logged.append((update, losses)),
         on_update=on_update,
     )
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}, logged
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}, recorder.logged
 
 
 def assert_same(one, other) -> None:
@@ -152,22 +170,21 @@ def test_truncated_checkpoint_falls_back_to_the_one_before(images, tmp_path, cap
     with pytest.raises(KeyboardInterrupt):
         run(images, tmp_path / "broken", settings(), stop_after=5)
     newest = sorted(tmp_path.glob("broken/*/*.ckpt"))[-1]
-    assert newest.name == "000000004.ckpt"
+    assert newest.name.startswith("000000004-")
     content = newest.read_bytes()
     for broken in (content[: len(content) // 2], content[:-100], b""):
         newest.write_bytes(broken)
         with pytest.raises(KeyboardInterrupt):
             run(images, tmp_path / "broken", settings(), stop_after=3)
-        assert "damaged" in capsys.readouterr().out
+        assert "damaged" in capsys.readouterr().err
     assert_same(run(images, tmp_path / "broken", settings()), whole)
 
 
 def test_another_fingerprint_never_resumes(images, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(images, tmp_path, settings(), stop_after=5)
-    fabric = make_fabric(settings(), machine())
-    assert Checkpoints(tmp_path, "x", "0" * 64).load(fabric) is not None
-    assert Checkpoints(tmp_path, "x", "1" * 64).load(fabric) is None
+    assert Checkpoints(tmp_path, "x", "0" * 64).newest() == 4
+    assert Checkpoints(tmp_path, "x", "1" * 64).newest() == 0
 
 
 def test_fingerprint_changes_with_settings_files_and_images(tmp_path):
@@ -185,9 +202,10 @@ def test_fingerprint_changes_with_settings_files_and_images(tmp_path):
 
 def gradients(model: ALFNet, batch, train_settings: TrainSettings, steps: list[int], precision: str = "32-true"):
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
-    module = fabric.setup(model)
-    losses = BatchLosses(module, model, train_settings, THRESHOLDS["2"], fabric).backward(batch, steps, update=1)
-    return losses, {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    losses = BatchLosses(fabric.setup(model), train_settings, THRESHOLDS["2"], fabric).backward(batch, steps)
+    return {name: float(value) for name, value in losses.items()}, {
+        name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None
+    }
 
 
 def accumulated(images, steps: list[int], precision: str):
@@ -244,15 +262,15 @@ def test_alternating_makes_one_update_per_step_from_the_updated_boxes(images, tm
     train_settings = settings(updates=1, steps="alternating", learning_rate=constant_rate())
     tested, _ = run(images, tmp_path, train_settings)
     model = network().train()
-    fabric = make_fabric(train_settings, machine())
-    optimizer = make_optimizer([p for p in model.parameters() if p.requires_grad], train_settings)
-    module, optimizer = fabric.setup(model, optimizer)
-    by_hand = BatchLosses(module, model, train_settings, THRESHOLDS["2"], fabric)
+    fabric = training_fabric(train_settings, machine())
+    optimizer = make_optimizer(model.parameters(), train_settings)
+    module, optimizer = fabric.setup(model.to(memory_format=torch.channels_last), optimizer)
+    by_hand = BatchLosses(module, train_settings, THRESHOLDS["2"], fabric)
     batch = list(
         loader(samples(images, train_settings), first_update=0, updates=1, batch=2, images_per_device=2, workers=0)
     )
     for step in (1, 2):
-        by_hand.backward(batch, [step], update=1)
+        by_hand.backward(batch, [step])
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     for name, tensor in model.state_dict().items():
@@ -269,8 +287,8 @@ def test_frozen_and_fixed_parts_do_not_move(images, tmp_path):
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     train(
         model, samples(images, train_settings), train_settings, THRESHOLDS["2"], machine(),
-        fabric=make_fabric(train_settings, machine()),
-        checkpoints=Checkpoints(tmp_path, "x", "0" * 64), on_log=lambda update, losses: None,
+        fabric=training_fabric(train_settings, machine()),
+        checkpoints=Checkpoints(tmp_path, "x", "0" * 64),
     )  # fmt: skip
     moved = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
     frozen = {name for name in before if name.startswith(("backbone.stem.", "backbone.blocks.0."))}

@@ -25,7 +25,7 @@ KEPT = 2  # the one before the newest is there for when the newest is damaged
 
 # What a run's result depends on, as paths in the package; stage `train` in dvc.yaml depends on the same
 # (tests/test_training_checkpoints.py compares).
-CODE = ("runtime.py", "images.py", "annotations", "boxes", "network", "training")
+CODE = ("runtime.py", "images.py", "annotations/cache.py", "annotations/images.py", "boxes", "network", "training")
 
 
 class Checkpoints:
