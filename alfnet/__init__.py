@@ -18,19 +18,23 @@ if TYPE_CHECKING:
     from typing import Any
 
     from alfnet.detection.detector import Detector as Detector
+    from alfnet.evaluation.api import compare as compare
     from alfnet.evaluation.api import evaluate as evaluate
+    from alfnet.evaluation.compare import Comparison as Comparison
     from alfnet.evaluation.evaluate import Evaluation as Evaluation
 
 __version__ = "0.1.0"
 
 _PLACES = {
+    "Comparison": "alfnet.evaluation.compare",
     "Detector": "alfnet.detection.detector",
     "Evaluation": "alfnet.evaluation.evaluate",
+    "compare": "alfnet.evaluation.api",
     "evaluate": "alfnet.evaluation.api",
 }
 """Where the public names are defined."""
 
-__all__ = ["Detector", "Evaluation", "__version__", "evaluate"]
+__all__ = ["Comparison", "Detector", "Evaluation", "__version__", "compare", "evaluate"]
 
 
 def __getattr__(name: str) -> Any:

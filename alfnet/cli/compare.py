@@ -35,8 +35,8 @@ def compare(
 
     inputs = {"A": first, "B": second, "--ground-truth": ground_truth}
     check_outputs({"--out": out, "--page": page}, inputs)
-    check_replaceable(out, "a comparison", json_with("miss_rates"))
-    check_replaceable(page, "a page", starts_with("<!doctype html>\n<!-- alfnet explorer"))
+    check_replaceable(out, "comparison", json_with("miss_rates"))
+    check_replaceable(page, "page", starts_with("<!doctype html>\n<!-- alfnet explorer"))
     compare_and_print(
         ground_truth,
         first,

@@ -53,6 +53,24 @@ def evaluate(
         str | None,
         typer.Option(help="Caltech: 'given', or '0.41h' as the 2014 toolbox sets it (the default for .vbb files)."),
     ] = None,
+    bootstrap: Annotated[
+        int | None, typer.Option(min=2, help="Give each figure a 95 % interval: resample the images so often (1000).")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
+    errors: Annotated[
+        bool, typer.Option("--errors", help="Print what went wrong, by kind (and write it to --out).")
+    ] = False,
+    page: Annotated[
+        Path | None, typer.Option(help="Write a page (HTML) with every miss and false positive of the first subset.")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder with the images, for the page.")] = None,
+    got: Annotated[
+        list[str] | None, typer.Option(help="Why did I get 12.19? Try what is usually done differently.")
+    ] = None,
+    got_from: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A figure of another subset: small=49.7, reasonable@0.75=38.14."),
+    ] = None,
 ) -> None:
     """Compute the miss rate (MR^-2) of anybody's detections, by CityPersons', Caltech's or CrowdHuman's protocol.
 
@@ -63,9 +81,10 @@ def evaluate(
     from alfnet.evaluation.subsets import parse_subset, read_subsets
     from alfnet.outputs import check_outputs, check_replaceable, json_with, starts_with
 
-    check_outputs({"--out": out, "--curves": curves}, {"--ground-truth": truth, "--detections": found})
+    check_outputs({"--out": out, "--curves": curves, "--page": page}, {"--ground-truth": truth, "--detections": found})
     check_replaceable(out, "miss rates", json_with("average_precision"))
     check_replaceable(curves, "curves", starts_with("iou,subset,"))
+    check_replaceable(page, "page", starts_with("<!doctype html>\n<!-- alfnet explorer"))
     evaluate_and_print(
         truth,
         found,
@@ -75,6 +94,12 @@ def evaluate(
         protocol=protocol,
         subsets=None if subsets is None else read_subsets(subsets),
         more_subsets=[parse_subset(text) for text in subset or ()],
+        bootstrap=bootstrap,
+        seed=seed,
+        errors=errors,
+        page=page,
+        images=images,
+        got=[*(got or ()), *(got_from or ())],
         **({} if detection_width is None else {"detection_aspect": _aspect(detection_width)}),
     )
 

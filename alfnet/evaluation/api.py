@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from alfnet.errors import AlfnetError
+from alfnet.evaluation.compare import FPPI, Comparison, compare_detections
 from alfnet.evaluation.evaluate import Evaluation, evaluate_columns
 from alfnet.evaluation.protocol import Protocol, find_protocol
-from alfnet.evaluation.subsets import Subset, parse_subset, read_subsets
+from alfnet.evaluation.subsets import Subset, parse_subset, read_subsets, without_visibility
 from alfnet.reading.ground_truth import GroundTruth, ground_truth_of, read_ground_truth
 from alfnet.reading.results_file import Detections, detections_of_records, detections_of_rows, read_detections
 
@@ -28,6 +29,8 @@ def evaluate(
     protocol: str | Protocol | None = None,
     subsets: str | Sequence[str | Subset] | None = None,
     images: int | Sequence[int] | None = None,
+    bootstrap: int | None = None,
+    seed: int = 0,
 ) -> Evaluation:
     """Compute log-average miss rates (MR^-2) of anybody's detections.
 
@@ -35,6 +38,9 @@ def evaluate(
         print(result)                            # the table
         result.miss_rate["reasonable"]           # percent, at the first IoU; ["reasonable", 0.75] at another
         result.to_frame(), result.plot()         # with alfnet[notebook]
+        result.errors().counts()                 # what went wrong, by kind
+        print(result.explain(12.19))             # what gives a figure that somebody got
+        result.write_page("errors.html", "images")
 
     Args:
         ground_truth: a file of any kind that `alfnet evaluate` reads; a dictionary in COCO's layout; an array (G, 5 to 7)
@@ -46,6 +52,7 @@ def evaluate(
         protocol: "citypersons", "caltech", "crowdhuman", ... (`alfnet.evaluation.protocol`); by default the one that
             belongs to the ground truth's format.
         subsets: the name of a published set, a YAML or JSON file, or subsets like "R+HO=height:50-,visible:0.2-".
+        bootstrap: so many resamples of the images (1000) give each figure a 95 % interval, in `.intervals`; `seed` theirs.
         images: with arrays: the number of images (ids 1, 2, ...), or all their ids. Images without pedestrians count.
 
     Raises:
@@ -56,7 +63,52 @@ def evaluate(
     rules = protocol if isinstance(protocol, Protocol) else find_protocol(protocol, truth.annotations)
     thresholds = [float(iou)] if isinstance(iou, (int, float)) else [float(value) for value in iou]
     name = Path(detections) if isinstance(detections, (str, os.PathLike)) else Path("detections")
-    return evaluate_columns(truth, found, thresholds, rules, subsets=_subsets(subsets), name=name)
+    return evaluate_columns(
+        truth, found, thresholds, rules, subsets=_subsets(subsets), name=name, bootstrap=bootstrap, seed=seed
+    )
+
+
+def compare(
+    ground_truth: GroundTruthLike,
+    first: DetectionsLike,
+    second: DetectionsLike,
+    *,
+    iou: float | Sequence[float] = (0.5, 0.75),
+    protocol: str | Protocol | None = None,
+    subsets: str | Sequence[str | Subset] | None = None,
+    images: int | Sequence[int] | None = None,
+    names: tuple[str, str] = ("A", "B"),
+    fppi: float = FPPI,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two sets of detections: miss rates, what their difference is worth, and whom one alone finds.
+
+        result = alfnet.compare("val_gt.json", "mine.json", "theirs.json")
+        print(result)
+        result.differences["iou_0.50"]["reasonable"].interval
+        [found.image for found in result.of("A")]   # whom A alone finds
+
+    Arguments as those of `evaluate`; fppi, resamples and seed as those of `alfnet.evaluation.compare`. Raises
+    AlfnetError for what is certainly wrong.
+    """
+    truth = _ground_truth(ground_truth, images)
+    rules = protocol if isinstance(protocol, Protocol) else find_protocol(protocol, truth.annotations)
+    chosen = _subsets(subsets)
+    if chosen is None and len(truth.visible_ratios) and np.isnan(truth.visible_ratios).all():
+        chosen, _ = without_visibility(rules.subsets)
+    return compare_detections(
+        truth,
+        _detections(first, truth),
+        _detections(second, truth),
+        names=names,
+        iou_thresholds=[float(iou)] if isinstance(iou, (int, float)) else [float(value) for value in iou],
+        subsets=chosen,
+        protocol=rules,
+        fppi=fppi,
+        resamples=resamples,
+        seed=seed,
+    )
 
 
 def _subsets(subsets: str | Sequence[str | Subset] | None) -> Sequence[Subset] | None:

@@ -38,6 +38,10 @@ class Interval:
     high: float
     standard_error: float
 
+    def to_dict(self) -> dict[str, float]:
+        """Return what the JSON holds, six decimals."""
+        return {"low": round(self.low, 6), "high": round(self.high, 6), "standard_error": round(self.standard_error, 6)}
+
 
 @dataclass(frozen=True)
 class Ranked:

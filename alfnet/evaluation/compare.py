@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -97,6 +98,11 @@ class Comparison:
     kinds: tuple[ErrorKinds, ErrorKinds]
     images: int
 
+    def __str__(self) -> str:
+        from alfnet.evaluation.findings import comparison_text
+
+        return comparison_text(self)
+
     def of(self, who: str) -> list[FoundAlone]:
         """Return the pedestrians that "A" or "B" alone finds."""
         return [found for found in self.found_alone if found.found_by == who]
@@ -163,7 +169,7 @@ class Comparison:
                         "image": found.image,
                         "bbox": list(found.box),
                         "height": found.height,
-                        "visible_ratio": found.visible_ratio,
+                        "visible_ratio": found.visible_ratio if math.isfinite(found.visible_ratio) else None,
                         "found_by": found.found_by.lower(),
                         "score": found.score,
                         "error_of_the_other": found.other_kind,

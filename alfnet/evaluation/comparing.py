@@ -8,9 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from alfnet.evaluation.compare import FPPI, Comparison, compare_detections
+from alfnet.evaluation.api import compare
+from alfnet.evaluation.compare import FPPI, Comparison
 from alfnet.evaluation.findings import print_comparison
-from alfnet.evaluation.protocol import find_protocol
 from alfnet.files import write_json
 from alfnet.reading.ground_truth import read_ground_truth
 from alfnet.reading.results_file import read_detections
@@ -33,12 +33,12 @@ def compare_files(
     """
     truth = read_ground_truth(ground_truth)
     found = [read_detections(path, truth) for path in (first, second)]
-    comparison = compare_detections(
+    comparison = compare(
         truth,
         *found,
+        iou=iou,
+        protocol=protocol,
         names=_names(first, second),
-        iou_thresholds=iou,
-        protocol=find_protocol(protocol, truth.annotations),
         fppi=fppi,
         resamples=resamples,
         seed=seed,

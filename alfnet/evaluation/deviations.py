@@ -665,6 +665,16 @@ class Answer:
         return all(got.fits(figure) for got, figure in zip(self.got, self.protocol, strict=True))
 
     @property
+    def text(self) -> str:
+        """The answer in words."""
+        from alfnet.evaluation.findings import answer_text
+
+        return answer_text(self)
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
     def fits(self) -> bool:
         """Whether something gives the figures to the digits stated."""
         return self.is_protocol or any(explanation.fits for explanation in self.explanations)

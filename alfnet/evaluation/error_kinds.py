@@ -89,6 +89,31 @@ class ErrorKinds:
         wrong, missed = self.false_positives_up_to(fppi), self.misses_up_to(fppi)
         return {kind: (int((wrong == kind).sum()), int((missed == kind).sum())) for kind in KINDS}
 
+    def listing(self) -> dict[str, list[dict[str, Any]]]:
+        """Return every false positive and every miss with its kind, up to one false positive per image."""
+        truth, detections = self.outcomes.ground_truth, self.outcomes.detections
+        wrong, missed = self.false_positives_up_to(), self.misses_up_to()
+        return {
+            "false_positives": [
+                {
+                    "image_id": int(detections.image_ids[row]),
+                    "bbox": detections.boxes[row].tolist(),
+                    "score": float(detections.scores[row]),
+                    "kind": str(wrong[row]),
+                }
+                for row in np.flatnonzero(wrong != "").tolist()
+            ],
+            "misses": [
+                {
+                    "annotation": row + 1,
+                    "image_id": int(truth.annotation_image_ids[row]),
+                    "bbox": truth.boxes[row].tolist(),
+                    "kind": str(missed[row]),
+                }
+                for row in np.flatnonzero(missed != "").tolist()
+            ],
+        }
+
     def summary(self) -> dict[str, Any]:
         """Return what the JSON holds: per kind false positives, misses, and the miss rate left (percent)."""
         return {

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import html
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ import numpy as np
 
 from alfnet.errors import AlfnetError
 from alfnet.evaluation.average_precision import average_precision
+from alfnet.evaluation.bootstrap import Interval
+from alfnet.evaluation.bootstrap import bootstrap as resampled
 from alfnet.evaluation.curves import curve_rows, curves_csv
 from alfnet.evaluation.miss_rate import MissRates, evaluate, iou_key
 from alfnet.evaluation.protocol import CALTECH_NEW_2016, CITYPERSONS, Protocol, find_protocol
@@ -25,6 +28,9 @@ from alfnet.reading.results_file import Detections, read_detections
 if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
+
+    from alfnet.evaluation.deviations import Answer
+    from alfnet.evaluation.error_kinds import ErrorKinds
 
 _STEP = re.compile(r"^step([1-9][0-9]*)\.json$")
 
@@ -45,6 +51,57 @@ class Evaluation:
     rates: MissRates
     subsets: tuple[Subset, ...] = CITYPERSONS.subsets
     protocol: Protocol = CITYPERSONS
+    truth: GroundTruth | None = field(default=None, repr=False)
+    found: Detections | None = field(default=None, repr=False)
+    intervals: dict[str, dict[str, Interval | None]] | None = None
+    """{"iou_0.50": {"reasonable": Interval, ...}} where a bootstrap was asked for."""
+    name: str = "detections"
+    """Of the detections, for headings."""
+
+    def errors(self, subset: str | None = None, iou: float | None = None) -> ErrorKinds:
+        """Return the kind of every miss and false positive, of the first subset and IoU unless others are named.
+
+        Raises AlfnetError for a subset that was not evaluated.
+        """
+        from alfnet.evaluation.error_kinds import error_kinds
+        from alfnet.evaluation.outcomes import outcomes
+
+        chosen = next((one for one in self.subsets if one.name == subset), self.subsets[0] if subset is None else None)
+        if chosen is None:
+            raise AlfnetError(f"no subset {subset!r}; there are {', '.join(one.name for one in self.subsets)}")
+        threshold = float(next(iter(self.rates.percent)).removeprefix("iou_")) if iou is None else iou
+        truth, found = self._columns()
+        return error_kinds(outcomes(truth, found, threshold, chosen, self.protocol))
+
+    def explain(self, *got: str | float) -> Answer:
+        """Say what gives figures that somebody got: 12.19, "small=49.7", "reasonable@0.75=38.14".
+
+        Print the answer's `text`. Raises AlfnetError for what is no figure, and for other protocols than CityPersons'.
+        """
+        from alfnet.evaluation.deviations import explain_figures, parse_got
+
+        if self.protocol != CITYPERSONS:
+            raise AlfnetError(
+                f"what gives a figure is known for CityPersons' protocol alone, not for {self.protocol.name}"
+            )
+        return explain_figures(*self._columns(), [parse_got(str(text), self.subsets) for text in got])
+
+    def write_page(self, path: str | os.PathLike[str], images: str | os.PathLike[str] | None = None) -> None:
+        """Write the explorer, a page (HTML) of all misses and false positives of the first subset and IoU.
+
+        images: the folder that holds the images. Raises AlfnetError where none of them lies in it.
+        """
+        from alfnet.explorer.data import explorer_data, find_pictures
+        from alfnet.explorer.page import write_explorer
+
+        kinds = self.errors()
+        pictures = None if images is None else find_pictures(kinds.outcomes.ground_truth, Path(images), Path(path))
+        write_explorer(Path(path), explorer_data(kinds, f"{self.name}: what went wrong", pictures))
+
+    def _columns(self) -> tuple[GroundTruth, Detections]:
+        if self.truth is None or self.found is None:
+            raise AlfnetError("this result was made without its ground truth and detections; evaluate them again")
+        return self.truth, self.found
 
     @property
     def miss_rate(self) -> MissRateOf:
@@ -130,12 +187,16 @@ def evaluate_files(
     subsets: Sequence[Subset] | None = None,
     more_subsets: Sequence[Subset] = (),
     detection_aspect: float | str | None = "",
+    bootstrap: int | None = None,
+    seed: int = 0,
+    errors: bool = False,
 ) -> Evaluation:
     """Evaluate a file of detections; write the results as JSON to `out` and the thinned curves as CSV to `curves`.
 
     protocol: a name of `alfnet.evaluation.protocol`; None takes the one that belongs to the ground truth's format.
     subsets: instead of the protocol's; `more_subsets` come on top. detection_aspect: instead of the protocol's (None:
-    widths as given). Raises AlfnetError for input that is certainly wrong, before anything is written.
+    widths as given). bootstrap: so many resamples of the images give each figure an interval. errors: the kinds of
+    errors go into `out`. Raises AlfnetError for input that is certainly wrong, before anything is written.
     """
     find_protocol(protocol)  # an unknown name is refused before anything is read
     truth = read_ground_truth(ground_truth, whole_numbers=protocol != CALTECH_NEW_2016.name)
@@ -144,10 +205,20 @@ def evaluate_files(
     if not isinstance(detection_aspect, str):
         rules = replace(rules, detection_aspect=detection_aspect)
     evaluation = evaluate_columns(
-        truth, found, iou, rules, subsets=subsets, more_subsets=more_subsets, name=Path(detections)
+        truth,
+        found,
+        iou,
+        rules,
+        subsets=subsets,
+        more_subsets=more_subsets,
+        name=Path(detections),
+        bootstrap=bootstrap,
+        seed=seed,
     )
     if out is not None:
-        write_json(out, evaluation.results, indent=1)
+        kinds = [evaluation.errors(iou=threshold) for threshold in sorted(set(iou))] if errors else []
+        more = {"errors": [found.summary() | found.listing() for found in kinds]} if errors else {}
+        write_json(out, evaluation.results | more, indent=1)
     if curves is not None:
         write_text(curves, curves_csv(curve_rows(evaluation.rates, evaluation.protocol)))
     return evaluation
@@ -162,6 +233,8 @@ def evaluate_columns(
     subsets: Sequence[Subset] | None = None,
     more_subsets: Sequence[Subset] = (),
     name: Path = Path("detections"),
+    bootstrap: int | None = None,
+    seed: int = 0,
 ) -> Evaluation:
     """Evaluate detections that are in memory; `name` stands for them in warnings. See `evaluate_files`."""
     truth = with_sizes(truth, found)
@@ -184,7 +257,16 @@ def evaluate_columns(
     low_recall = _low_recall(name, truth, found, rates)
     warnings = tuple(filter(None, (*truth.warnings, *found.warnings, remark, *low_recall)))
     counts = (len(truth.image_ids), len(found.scores))
-    return Evaluation(results, rates.pedestrians, *counts, warnings, rates, chosen, protocol)
+    intervals = None
+    if bootstrap is not None:
+        intervals = resampled(truth, found, iou, chosen, protocol, resamples=bootstrap, seed=seed)
+        results["intervals"] = {
+            key: {subset: None if one is None else one.to_dict() for subset, one in row.items()}
+            for key, row in intervals.items()
+        }
+    return Evaluation(
+        results, rates.pedestrians, *counts, warnings, rates, chosen, protocol, truth, found, intervals, name.name
+    )
 
 
 def evaluate_variant(

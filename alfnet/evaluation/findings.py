@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -17,10 +18,7 @@ def print_error_kinds(kinds: Sequence[ErrorKinds], console: Console) -> None:
     for found in kinds:
         if found.miss_rate is None:
             continue
-        title = (
-            f"What went wrong: {found.outcomes.subset.name}, IoU {found.outcomes.iou:g}, miss rate {found.miss_rate:.2f} "
-            f"(up to {UP_TO:g} false positive per image)"
-        )
+        title = f"What went wrong: {found.outcomes.subset.name}, IoU {found.outcomes.iou:g}, miss rate {found.miss_rate:.2f}"
         table = _table(title)
         table.add_column("kind")
         for heading in ("false positives", "misses", "left if mended"):
@@ -34,6 +32,7 @@ def print_error_kinds(kinds: Sequence[ErrorKinds], console: Console) -> None:
                 "-" if left is None else f"{left:.2f}",
             )
         console.print(table)
+    console.print(f"(up to {UP_TO:g} false positive per image, beyond which nothing counts)", highlight=False)
 
 
 def kinds_legend() -> str:
@@ -47,6 +46,13 @@ def kinds_legend() -> str:
         ]
         lines.append(f"{NAMES[kind]} - {'; '.join(meanings)}")
     return "\n".join(lines)
+
+
+def answer_text(answer: Answer) -> str:
+    """Return what `print_answer` prints, as plain text."""
+    stream = io.StringIO()
+    print_answer(answer, Console(file=stream, width=100, color_system=None))
+    return stream.getvalue().rstrip()
 
 
 def print_answer(answer: Answer, console: Console) -> None:
@@ -77,6 +83,13 @@ def print_answer(answer: Answer, console: Console) -> None:
             "Further figures tell them apart: --got-from small=..., --got-from reasonable@0.75=...", highlight=False,
             markup=False, soft_wrap=True,
         )  # fmt: skip
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """Return what `print_comparison` prints, as plain text."""
+    stream = io.StringIO()
+    print_comparison(comparison, Console(file=stream, width=100, color_system=None))
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
 def print_comparison(comparison: Comparison, console: Console, *, listed: int = 10) -> None:

@@ -100,7 +100,7 @@ class Setting:
             scores=detections.scores,
             subset=subset,
             iou=iou,
-            crowds=getattr(ground_truth, "crowds", None),
+            crowds=ground_truth.crowds,
             image_sizes=ground_truth.image_sizes,
             names=ground_truth.file_names,
             images=len(ground_truth.image_ids),

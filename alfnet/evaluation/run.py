@@ -30,13 +30,37 @@ def evaluate_to_files(
 
 
 def evaluate_and_print(
-    ground_truth: Path, detections: Path, *, iou: Sequence[float], out: Path | None, curves: Path | None, **options: Any
+    ground_truth: Path,
+    detections: Path,
+    *,
+    iou: Sequence[float],
+    out: Path | None,
+    curves: Path | None,
+    errors: bool = False,
+    page: Path | None = None,
+    images: Path | None = None,
+    got: Sequence[str] = (),
+    **options: Any,
 ) -> None:
-    """Evaluate anybody's detections and print the table; warnings go to stderr. Options: see `evaluate_files`."""
-    evaluation = evaluate_files(ground_truth, detections, iou=iou, out=out, curves=curves, **options)
+    """Evaluate anybody's detections and print the table; warnings go to stderr. Options: see `evaluate_files`.
+
+    errors: print the kinds of errors, too. page: write the explorer, with the images in the folder `images`. got: figures
+    that somebody got, to be explained.
+    """
+    evaluation = evaluate_files(ground_truth, detections, iou=iou, out=out, curves=curves, errors=errors, **options)
     for warning in evaluation.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    print_evaluation(evaluation, Console())
+    console = Console()
+    print_evaluation(evaluation, console)
+    if errors or page is not None or got:
+        from alfnet.evaluation.findings import print_answer, print_error_kinds
+
+        if errors:
+            print_error_kinds([evaluation.errors(iou=threshold) for threshold in sorted(set(iou))], console)
+        if page is not None:
+            evaluation.write_page(page, images)
+        if got:
+            print_answer(evaluation.explain(*got), console)
 
 
 def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

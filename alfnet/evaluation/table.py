@@ -18,14 +18,19 @@ if TYPE_CHECKING:
     import pandas
 
 _THRESHOLDS_A_TABLE = 3
-"""IoU thresholds side by side within 80 columns."""
+"""IoU thresholds side by side within 80 columns; with intervals, 2."""
 
 
 def print_evaluation(evaluation: Evaluation, console: Console) -> None:
     """Print miss rates per subset and IoU threshold, with what each subset holds, and the average precision."""
     keys = [key for key in evaluation.results if key.startswith("iou_")]
-    for start in range(0, len(keys), _THRESHOLDS_A_TABLE):
-        console.print(_table(evaluation, keys[start : start + _THRESHOLDS_A_TABLE]))
+    together = _THRESHOLDS_A_TABLE - (evaluation.intervals is not None)
+    for start in range(0, len(keys), together):
+        console.print(_table(evaluation, keys[start : start + together]))
+    if evaluation.intervals is not None:
+        console.print(
+            "95 %: where the figure lies in 95 of 100 data sets of images drawn anew from these.", highlight=False
+        )
     precision = evaluation.results["average_precision"]
     console.print("  ".join(f"{name} {_percent(value)}" for name, value in precision.items()) + "  (percent, COCO)")
     console.print(
@@ -68,17 +73,21 @@ def _table(evaluation: Evaluation, keys: list[str]) -> Table:
     title = f"Log-average miss rate, {rules}percent (lower is better)"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("subset")
-    for heading in ("height px", "visible", "pedestrians"):
+    with_intervals = evaluation.intervals is not None
+    short = ("height", "visible", "people")
+    for heading in short if with_intervals else ("height px", "visible", "pedestrians"):
         table.add_column(heading, justify="right")
     for key in keys:
         table.add_column("IoU " + key.removeprefix("iou_"), justify="right", style="bold")
+        if with_intervals:
+            table.add_column("95 %", justify="right")
     for subset in evaluation.subsets:
         table.add_row(
             subset.name,
             _range(subset.height),
             _range(subset.visible_ratio),
             str(evaluation.pedestrians[subset.name]),
-            *(_percent(evaluation.results[key][subset.name]) for key in keys),
+            *(cell for key in keys for cell in _cells(evaluation, key, subset.name)),
         )
     return table
 
@@ -90,6 +99,14 @@ def _range(bounds: tuple[float, float]) -> str:
     if bounds == NOT_OCCLUDED:
         return "whole"
     return f">= {low:g}" if math.isinf(high) else f"{low:g}-{high:g}"
+
+
+def _cells(evaluation: Evaluation, key: str, subset: str) -> list[str]:
+    cells = [_percent(evaluation.results[key][subset])]
+    if evaluation.intervals is not None:
+        found = evaluation.intervals[key][subset]
+        cells.append("-" if found is None else f"{found.low:.1f}-{found.high:.1f}")
+    return cells
 
 
 def _percent(value: float | None) -> str:

@@ -61,6 +61,8 @@ class GroundTruth:
     """The kind of annotations, which a protocol may belong to: coco, odgt, vbb or bbgt (Caltech's text files)."""
     category: int = PEDESTRIAN
     """The category that is evaluated, in the detections too."""
+    crowds: Booleans | None = None
+    """(G,) the file's `iscrowd`, which counts for nothing here, but does in pycocotools; None where it has none."""
 
     folds: tuple[int | None, ...] = ()
     """Per image the part of a cross-validation that it belongs to; empty where the file has none."""
@@ -225,8 +227,14 @@ def ground_truth_of(path: Path, content: Any, warnings: Sequence[str] = ()) -> G
         ignored=ignored == 1,
         warnings=tuple(remarks),
         category=category,
+        crowds=_crowds(annotations),
         folds=_folds(images),
     )
+
+
+def _crowds(annotations: list[Any]) -> Booleans | None:
+    crowds = [annotation.get("iscrowd") for annotation in annotations]
+    return np.array(crowds) == 1 if set(map(type, crowds)) <= {int, bool} and crowds else None
 
 
 def _folds(images: list[Any]) -> tuple[int | None, ...]:
