@@ -63,7 +63,7 @@ def make_files(folder: Path, seed: int) -> tuple[Path, Path]:
 
     near = int(NEAR * DETECTIONS)
     around = rng.integers(0, ANNOTATIONS, near)
-    jitter = rng.normal(0, 0.12, (near, 4)) * np.tile(truths[around, 2:], 2)
+    jitter = rng.normal(0, 0.06, (near, 4)) * np.tile(truths[around, 2:], 2)
     found = np.concatenate([truths[around] + jitter, boxes(DETECTIONS - near)])
     found[:, 2:] = np.maximum(found[:, 2:], 4)
     found_images = np.concatenate([truth_images[around], rng.integers(1, IMAGES + 1, DETECTIONS - near)])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alfnet.reading.records import Floats, Integers
+from alfnet.reading.records import Booleans, Floats, Integers
 
 
 @dataclass(frozen=True)
@@ -51,20 +51,22 @@ def overlapping_pairs(
     first, last = _bounds(image_ids[by_image], common)
     truth_first, truth_last = _bounds(truth_image_ids[truth_by_image], common)
 
-    detection_sides = (boxes[:, :2], boxes[:, :2] + boxes[:, 2:])
-    truth_sides = [
-        (given[:, :2], given[:, :2] + given[:, 2:]) for given in (truth_boxes, matched_boxes) if given is not None
-    ]
+    # Near and far sides along x and y, which are compared axis by axis: rows of their own are the fastest.
+    sides = _sides(boxes)
+    truth_sides = [_sides(given) for given in (truth_boxes, matched_boxes) if given is not None]
 
     found: list[tuple[Integers, Integers]] = []
     for image in range(len(common)):
         here = by_image[first[image] : last[image]]
         truths = truth_by_image[truth_first[image] : truth_last[image]]
-        near, far = detection_sides[0][here, None], detection_sides[1][here, None]
-        # (detections of this image, its ground truths)
-        meet = np.zeros((len(here), len(truths)), dtype=np.bool_)
-        for truth_near, truth_far in truth_sides:
-            meet |= (np.minimum(far, truth_far[truths]) > np.maximum(near, truth_near[truths])).all(axis=2)
+        left, top, right, bottom = sides[:, here, None]
+        meet: Booleans | None = None  # (detections of this image, its ground truths)
+        for given in truth_sides:
+            truth_left, truth_top, truth_right, truth_bottom = given[:, truths]
+            across = (right > truth_left) & (truth_right > left)
+            across &= (bottom > truth_top) & (truth_bottom > top)
+            meet = across if meet is None else meet | across
+        assert meet is not None
         row, column = np.nonzero(meet)
         found.append((here[row], truths[column]))
     detection = np.concatenate([part[0] for part in found] or [np.empty(0, np.int64)])
@@ -83,6 +85,11 @@ def overlapping_pairs(
     preference = -truth[keep] if later_first else truth[keep]
     keep = keep[np.lexsort((preference, -iou[keep], detection[keep]))]
     return Pairs(detection[keep], truth[keep], iou[keep], cover[keep])
+
+
+def _sides(boxes: Floats) -> Floats:
+    """(4, n): left, top, right and bottom of boxes (n, 4)."""
+    return np.ascontiguousarray(np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1).T)
 
 
 def _intersection(boxes: Floats, detection: Integers, truth_boxes: Floats, truth: Integers) -> Floats:
