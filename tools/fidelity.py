@@ -51,16 +51,38 @@ TARGETS = {  # golden name -> step, lower, upper, order
 
 
 class Row(NamedTuple):
-    """A part, what it was compared with, and what was found."""
+    """A part, what it was compared with, and the difference."""
 
     part: str
     compared_with: str
     difference: str
+    data: str = "here"
+    """Where the data is to be had: a key of DATA."""
+
+
+DATA = {
+    "here": (
+        "in this repository (tests/golden), or made by the comparison itself. The tests compare the same, for anybody."
+    ),
+    "owner": (
+        "its owners publish it under terms of their own, so there is no copy here. The annotations (`anno_train.mat`, "
+        "`anno_val.mat`) and the evaluation's ground truth: [CityPersons](https://github.com/cvgroup-njust/CityPersons). "
+        "The images, which no row needs: [Cityscapes](https://www.cityscapes-dataset.com), after registration. The "
+        "training caches and the released models: [ALFNet](https://github.com/liuwei16/ALFNet); the caches are compared "
+        "as JSON files of their content."
+    ),
+    "not public": (
+        "it cannot be had publicly, so an outsider cannot repeat the row. The stored TensorFlow outputs and the detector of "
+        "random heads were made for this project; the ImageNet weights under them are public "
+        "([Keras Applications](https://github.com/fchollet/deep-learning-models/releases)). The published detections were "
+        'handed to this project without an address; a released model makes others (README, "Use released weights").'
+    ),
+}
 
 
 def rows() -> Iterator[Row]:
     """All comparisons, in the order of the data's flow."""
-    yield from annotations()
+    yield from annotation_rows()
     scenes = dict(np.load(GOLDEN / "alf_targets.npz"))
     yield from boxes(scenes)
     yield from network()
@@ -71,7 +93,7 @@ def rows() -> Iterator[Row]:
     yield from miss_rates()
 
 
-def annotations() -> Iterator[Row]:
+def annotation_rows() -> Iterator[Row]:
     folder = SHARED / "data" / "citypersons"
     with tempfile.TemporaryDirectory() as scratch:
         for split in SPLITS:
@@ -91,6 +113,7 @@ def annotations() -> Iterator[Row]:
                 f"annotation cache, {split}: {len(cached)} images, {counts[0]:,} pedestrians, {counts[1]:,} ignore regions",
                 f"the published cache (`published_cache_{split}.json`)",
                 f"{different} images differ",
+                "owner",
             )
         out = Path(scratch) / "ground_truth.json"
         images = annotated(read_mat(folder / "anno_val.mat", "val"), "val", height=1024, width=2048)
@@ -102,6 +125,7 @@ def annotations() -> Iterator[Row]:
             f"evaluation ground truth: {len(found['annotations']):,} annotations, {len(found['images'])} images",
             "`val_gt.json`, every field",
             f"{different} annotations differ; images and categories {'equal' if same else 'DIFFER'}",
+            "owner",
         )
 
 
@@ -177,7 +201,10 @@ def network() -> Iterator[Row]:
     for feature, name in zip(features, ("stride8", "stride16", "stride32"), strict=True):
         difference = np.abs(feature[0].permute(1, 2, 0).numpy() - stored[name]).max()
         yield Row(
-            f"MobileNet 0.25, ImageNet weights, features of {name}", "stored TensorFlow features", f"{difference:.1e}"
+            f"MobileNet 0.25, ImageNet weights, features of {name}",
+            "stored TensorFlow features",
+            f"{difference:.1e}",
+            "not public",
         )
     model = import_detector(folder / "alfnet_mobilenet025_2step.hdf5", "mobilenet", 2)
     stored = np.load(folder / "alfnet_mobilenet025_2step_outputs.npz")
@@ -190,6 +217,7 @@ def network() -> Iterator[Row]:
             f"ALFNet 2-step, released layout, outputs of step {step}",
             "stored TensorFlow outputs",
             f"scores {scores:.1e}, offsets {moved:.1e}",
+            "not public",
         )
 
 
@@ -299,10 +327,18 @@ def miss_rates() -> Iterator[Row]:
         found = evaluate_files(truth, file, iou=[0.5, 0.75]).results
         pairs = [(found[iou][subset], value) for iou, row in expected.items() for subset, value in row.items()]
         largest = max(abs(value - wanted) for value, wanted in pairs)
-        yield Row(f"miss rates of `{file.name}`, {len(pairs)} figures", "expected figures (percent)", f"{largest:.1e}")
+        data = "here" if file.parent == GOLDEN else "not public"
+        yield Row(
+            f"miss rates of `{file.name}`, {len(pairs)} figures", "expected figures (percent)", f"{largest:.1e}", data
+        )
     found = evaluate_files(*cases[2][:2], iou=[0.5, 0.75]).results
     measured = ", ".join(f"{found[iou]['reasonable']:.3f}" for iou in ("iou_0.50", "iou_0.75"))
-    yield Row("ALFNet ResNet-50 2-step, released detections, IoU 0.5 and 0.75", "the paper: 12.01, 36.49", measured)
+    yield Row(
+        "ALFNet ResNet-50 2-step, released detections, IoU 0.5 and 0.75",
+        "the paper: 12.01, 36.49",
+        measured,
+        "not public",
+    )
 
 
 def golden_rates() -> dict:
@@ -319,9 +355,15 @@ def main() -> int:
         "",
         "Written by `make fidelity`. Differences are the largest absolute ones unless said otherwise.",
         "",
-        "| part | compared with | largest difference |",
-        "| --- | --- | --- |",
-        *(f"| {row.part} | {row.compared_with} | {row.difference} |" for row in rows()),
+        "The rules compared: [method.md](method.md). The golden files: [tests/golden](../tests/golden/README.md).",
+        "",
+        "| part | compared with | largest difference | data |",
+        "| --- | --- | --- | --- |",
+        *(f"| {row.part} | {row.compared_with} | {row.difference} | {row.data} |" for row in rows()),
+        "",
+        "Where the data of a row is:",
+        "",
+        *(f"- **{name}**: {words}" for name, words in DATA.items()),
         "",
         "Where the method leaves something open, the docstrings say what was chosen and why: `alfnet/boxes/targets.py` (a ground",
         "truth that no box touches), `alfnet/training/losses.py` (a box that is positive and negative at once),",
