@@ -166,7 +166,7 @@ def test_a_transfer_that_breaks_off_goes_on(tmp_path: Path, address: str) -> Non
 
 
 def test_another_file_is_not_kept(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Server, "most", 10**6)
+    monkeypatch.setattr(Server, "most", 10**7)
     with pytest.raises(AlfnetError, match="has the MD5 checksum"):
         fetch(address, tmp_path, expected_bytes=None, md5="0" * 32)
     with pytest.raises(AlfnetError, match="7 was expected"):
