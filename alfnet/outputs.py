@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import struct
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,6 +82,24 @@ def starts_with(text: str) -> Callable[[Path], bool]:
             return file.read(len(text.encode())) == text.encode()
 
     return recognise
+
+
+def marked_png(mark: str) -> Callable[[Path], bool]:
+    """Return a recogniser of PNG files that say, right behind their header, that `mark` wrote them."""
+
+    def recognise(path: Path) -> bool:
+        with path.open("rb") as file:
+            return b"tEXtSoftware\x00" + mark.encode() in file.read(4096)
+
+    return recognise
+
+
+def mark_png(content: bytes, mark: str) -> bytes:
+    """Return a PNG file's bytes with a text that says which command wrote it, for `marked_png`."""
+    body = b"tEXtSoftware\x00" + mark.encode()
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    after_header = 8 + 25
+    return content[:after_header] + chunk + content[after_header:]
 
 
 def check_own_folder(path: Path) -> None:

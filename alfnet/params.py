@@ -145,6 +145,10 @@ class PrepareSettings(Settings):
     """Of the source: PennFudanPed.zip (or its folder), or a folder with images and COCO files."""
     url: str
     """https:// or file:///path of a file or folder."""
+    images: str | None
+    """coco: the folder of the images; null: images/ beside the COCO file, or its own folder."""
+    category: str | None
+    """coco: the category of people; null: it has one category only."""
     bytes: Positive | None
     """Of the file that is fetched; null: not checked."""
     md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None

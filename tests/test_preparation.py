@@ -23,7 +23,15 @@ from alfnet.preparation.fetch import fetch
 from alfnet.preparation.prepare import frame, prepare
 from tests.test_annotations_formats import write_pennfudan_zip
 
-SETTINGS: dict[str, Any] = {"format": "pennfudan", "bytes": None, "md5": None, "height": 64, "width": 128}
+SETTINGS: dict[str, Any] = {
+    "format": "pennfudan",
+    "images": None,
+    "category": None,
+    "bytes": None,
+    "md5": None,
+    "height": 64,
+    "width": 128,
+}
 
 
 def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -116,7 +124,7 @@ def test_sources_that_are_not_what_they_should_be(tmp_path: Path) -> None:
     assert "no annotation texts" in message()
     path.unlink()
     assert "no such file or folder" in message()
-    assert "a folder was expected" in message(format="coco", url="https://example.invalid/x.zip")
+    assert "a COCO file was expected" in message(format="coco", url="https://example.invalid/x.zip")
     assert "can be fetched" in message(url="ftp://example.invalid/x.zip")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from alfnet.errors import AlfnetError
+from alfnet.files import write_bytes
 
 _HEADER_BYTES = 1024
 _JPEG_FORMATS = (102, 201)
@@ -93,6 +94,21 @@ def read_seq_frames(path: Path, wanted: range | None = None) -> Iterator[tuple[i
                 yield number, SeqFrame(jpeg, at, seconds)
             at += size + header.trailer_bytes
             number += 1
+
+
+def extract_frames(path: Path, out: Path, every: int) -> int:
+    """Write every `every`-th frame of setXX/VYYY.seq (the last of each row: 29, 59, ... of 30) to `out`; return how many.
+
+    Files are called setXX_VYYY_IZZZZZ.jpg, the frame counted from 0, and hold the video's own bytes. Those that are there
+    with the same size are kept, so that an interrupted run goes on.
+    """
+    written = 0
+    for number, frame in read_seq_frames(path, range(every - 1, 10**6, every)):
+        target = out / f"{path.parent.name}_{path.stem}_I{number:05}.jpg"
+        if not target.is_file() or target.stat().st_size != len(frame.jpeg):
+            write_bytes(target, frame.jpeg)
+            written += 1
+    return written
 
 
 def _open(path: Path) -> IO[bytes]:

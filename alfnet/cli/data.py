@@ -58,6 +58,129 @@ def data_synthetic(
         render_from_settings(check_section(SyntheticSettings, settings, "data synthetic"), temporary)
 
 
+@app.command("check")
+def data_check(
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="A COCO file, or the folder of a CityPersons copy; left out: the data set of params.yaml."),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="The images of a COCO file; left out: images/ beside it, or its own folder.")
+    ] = None,
+    category: Annotated[str | None, typer.Option(help="Of a COCO file: the category of people.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet with boxes there (PNG).")] = None,
+    unpack: Annotated[
+        bool, typer.Option("--unpack", help="Unpack leftImg8bit_trainvaltest.zip beside it first.")
+    ] = False,
+    use: Annotated[
+        bool, typer.Option("--use", help="Where nothing is wrong, write a params.yaml that trains on this COCO file.")
+    ] = False,
+    force: Annotated[bool, typer.Option(help="With --use: replace a params.yaml with changes of yours.")] = False,
+    params_file: ParamsOption = Path("params.yaml"),
+) -> None:
+    """Look at a data set before anything runs on it: counts, sizes, missing images, doubtful boxes, a contact sheet.
+
+    The exit code is 1 where something keeps it from being used.
+    """
+    from alfnet.inspection.run import check_data_set, check_path
+    from alfnet.outputs import check_outputs, check_replaceable, marked_png
+
+    check_outputs({"--sheet": sheet}, {"the data set": path, "--images": images})
+    check_replaceable(sheet, "contact sheet", marked_png("alfnet data check"))
+    if unpack:
+        from alfnet.inspection.citypersons import unpack_images
+        from alfnet.progress import progress_report
+
+        if path is None or not path.is_dir():
+            raise AlfnetError("--unpack: name the folder that holds leftImg8bit_trainvaltest.zip")
+        with progress_report("unpack", 3475) as report:
+            written = unpack_images(path, lambda done, total: report.update(done))
+        print(f"{written} images unpacked")
+    if use and (path is None or path.is_dir()):
+        raise AlfnetError("--use: name the COCO file to train on")
+    found = check_data_set(set_up(params_file), sheet) if path is None else check_path(path, images, category, sheet)
+    for line in found.facts:
+        print(line)
+    for line in found.doubts:
+        print(f"doubtful: {line}")
+    for line in found.problems:
+        print(f"wrong: {line}")
+    if found.problems:
+        raise typer.Exit(1)
+    print("nothing is wrong" if not found.doubts else "nothing is certainly wrong")
+    if use and path is not None:
+        from alfnet.inspection.own_data import write_own_params
+
+        print(write_own_params(path, images, category, params_file, force=force))
+
+
+@app.command("anchors")
+def data_anchors(
+    cache: Annotated[Path, typer.Option(help="The training cache.")] = Path("cache/train.json"),
+    out: Annotated[Path | None, typer.Option(help="Write a plot there (PNG).")] = None,
+    params_file: ParamsOption = Path("params.yaml"),
+) -> None:
+    """How many pedestrians have an anchor at IoU 0.5, as they are trained on; suggested widths and ratio for this data."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from alfnet.annotations.cache import load_cache
+    from alfnet.inspection.anchors import LEVELS, anchor_fit, pedestrian_sizes, suggest, training_scales, write_plot
+    from alfnet.inspection.anchors import yaml_lines as lines_of
+    from alfnet.outputs import check_outputs, check_replaceable, marked_png
+
+    params = set_up(params_file)
+    check_outputs({"--out": out}, {"--cache": cache})
+    check_replaceable(out, "plot of anchors", marked_png("alfnet data anchors"))
+    if not cache.is_file():
+        raise AlfnetError(f"{cache}: no such file; make it with: dvc repro cache_annotations")
+    images = load_cache(cache)
+    sizes = pedestrian_sizes(images)
+    scales = training_scales(images, params.train.augment)
+    trained = (sizes[:, None] * scales[..., None]).reshape(-1, 2)
+    present = params.head.anchors
+    suggested = suggest(trained, present)
+    table = Table(title=f"{len(sizes):,} pedestrians, as training scales them: shares with an anchor at IoU 0.5")
+    for name in ("anchors", "best", "worst", *LEVELS):
+        table.add_column(name, justify="left" if name == "anchors" else "right", no_wrap=True)
+    for name, anchors in (("now", present), ("suggested", suggested)):
+        fit = anchor_fit(trained, anchors)
+        table.add_row(name, *(f"{100 * share:.1f} %" for share in (*fit.share(), *fit.per_level())))
+    Console().print(table)
+    print("best: the pedestrian's centre on that of a cell; worst: half a cell away on both axes.")
+    print("/8 ... /64: by the anchors of the level of this stride alone, at the best place.")
+    if suggested == present:
+        print("No better anchors were found: none are to be changed.")
+    else:
+        print(f"The lines for {params_file}:\n{lines_of(suggested)}")
+    if out is not None:
+        write_plot(out, trained, present, suggested)
+        print(out)
+
+
+@app.command("frames")
+def data_frames(
+    videos: Annotated[Path, typer.Argument(help="The folder with set00/V000.seq, ... of the Caltech pedestrians.")],
+    out: Annotated[Path, typer.Option(help="The folder for the images: train/ and test/ are made in it.")],
+    train_every: Annotated[int, typer.Option(help="Take every so manieth frame of set00 to set05.")] = 3,
+    test_every: Annotated[int, typer.Option(help="Take every so manieth frame of set06 to set10.")] = 30,
+) -> None:
+    """Take the benchmark's frames out of Caltech's videos, as the JPEG files that they are."""
+    from alfnet.annotations.seq import extract_frames
+    from alfnet.progress import progress_report
+
+    files = sorted(videos.glob("set[0-9][0-9]/V[0-9][0-9][0-9].seq"))
+    if not files:
+        raise AlfnetError(f"{videos}: no videos setXX/VYYY.seq in this folder")
+    written = 0
+    with progress_report("frames", len(files)) as report:
+        for number, file in enumerate(files, start=1):
+            test = int(file.parent.name[3:]) >= 6
+            written += extract_frames(file, out / ("test" if test else "train"), test_every if test else train_every)
+            report.update(number)
+    print(f"{out}: {written} images written, of {len(files)} videos")
+
+
 class Format(StrEnum):
     """The formats of annotations."""
 

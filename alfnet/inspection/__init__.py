@@ -1,1 +1,1 @@
-"""Looking at a data set before anything runs on it: what is there, what is missing, what looks wrong, and whether the anchors fit."""
+"""Looking at a data set before anything runs on it: what is there, what looks wrong, whether the anchors fit."""

@@ -148,7 +148,8 @@ def _annotations(folder: Path, split: Split, found: Findings) -> list[ImageAnnot
     found.facts.append(f"{path}: {plural(len(images), 'image')}, {plural(rows, 'row')}")
     if (len(images), rows) != (IMAGES[split], ROWS[split]):
         found.doubts.append(
-            f"{path}: CityPersons' {split} has {IMAGES[split]:,} images and {ROWS[split]:,} rows: is this a part, or another data set?"
+            f"{path}: CityPersons' {split} has {IMAGES[split]:,} images and {ROWS[split]:,} rows: is this a part, "
+            "or another data set?"
         )
     return images
 
@@ -165,9 +166,8 @@ def _check_split(
         found.problems.append(f"{folder}: not there; unpack {split} of {IMAGE_ZIP} too")
         return
     files = {file.name: file for file in folder.glob("*/*") if file.suffix == ".png"}
-    found.facts.append(
-        f"{folder}: {plural(len(files), 'image')} in {plural(len({file.parent for file in files.values()}), 'city').replace('citys', 'cities')}"
-    )
+    cities = len({file.parent for file in files.values()})
+    found.facts.append(f"{folder}: {plural(len(files), 'image')} in {cities} folders of cities")
     if annotated is None:
         if len(files) != IMAGES[split]:
             found.doubts.append(f"{folder}: CityPersons' {split} has {IMAGES[split]:,} images")
@@ -192,7 +192,8 @@ def _check_split(
             continue
         if shape != SIZE:
             found.doubts.append(
-                f"{file}: {shape[1]} x {shape[0]} px, Cityscapes' images have {SIZE[1]} x {SIZE[0]}: set data.width and data.height"
+                f"{file}: {shape[1]} x {shape[0]} px, Cityscapes' images have {SIZE[1]} x {SIZE[0]}: set data.width and "
+                "data.height"
             )
         if progress is not None:
             progress(number)

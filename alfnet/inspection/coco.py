@@ -109,7 +109,7 @@ def _check_images(content: CocoFile, path: Path, folder: Path, found: Findings, 
             file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES
         }
         if unlisted := sorted(there - set(names)):
-            found.doubts.append(
+            found.facts.append(
                 f"{folder}: {plural(len(unlisted), 'image')} there but not in {path.name}, e.g. {some(unlisted)} (another "
                 "split's, or not annotated: not used)"
             )
@@ -133,7 +133,8 @@ def _check_boxes(content: CocoFile, found: Findings) -> tuple[np.ndarray, np.nda
     homeless, broken, flat = [], [], []
     boxes, owners = [], []
     for entry in content.annotations:
-        box, where = entry.get("bbox"), f"annotation {entry.get('id')}"
+        box: Any = entry.get("bbox")
+        where = f"annotation {entry.get('id')}"
         image_id = entry.get("image_id")
         if not isinstance(image_id, int | str) or image_id not in position:
             homeless.append(where)
@@ -168,7 +169,8 @@ def _describe_people(content: CocoFile, boxes: np.ndarray, owners: np.ndarray, f
     heights = boxes[:, 3]
     low, middle, high = np.percentile(heights, [5, 50, 95])
     found.facts.append(
-        f"heights: {low:.0f} / {middle:.0f} / {high:.0f} px (5 %, half, 95 %); width / height {np.median(boxes[:, 2] / heights):.2f}"
+        f"heights: {low:.0f} / {middle:.0f} / {high:.0f} px (5 %, half, 95 %); width / height "
+        f"{np.median(boxes[:, 2] / heights):.2f}"
     )
     ignored = sum(bool(entry.get("ignore")) or bool(entry.get("iscrowd")) for entry in content.annotations)
     visible = sum(
@@ -233,7 +235,7 @@ def _hint_at_other_formats(content: CocoFile, boxes: np.ndarray, owners: np.ndar
 
 def _sizes(content: CocoFile) -> np.ndarray:
     def side(image: dict[str, Any], key: str) -> float:
-        value = image.get(key)
+        value: Any = image.get(key)
         return float(value) if type(value) in (int, float) and value > 0 else math.inf
 
     return np.array([[side(image, "height"), side(image, "width")] for image in content.images])

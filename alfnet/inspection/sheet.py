@@ -10,7 +10,9 @@ import numpy as np
 
 from alfnet.annotations.images import AnnotatedImage
 from alfnet.errors import AlfnetError
-from alfnet.images import read_image, write_png
+from alfnet.files import write_bytes
+from alfnet.images import encode_png, read_image
+from alfnet.outputs import mark_png
 
 IMAGES = 20
 _TILE = 360  # pixels, the longer side of an image on the sheet
@@ -47,7 +49,7 @@ def write_contact_sheet(
             left = _GAP + column * (_TILE + _GAP)
             sheet[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
         top += max(tile.shape[0] for tile in row) + _GAP
-    write_png(out, sheet)
+    write_bytes(out, mark_png(encode_png(sheet), "alfnet data check"))
     return faults
 
 

@@ -111,22 +111,25 @@ def _entries(
     if source is not None and not source.exists():
         raise AlfnetError(f"{source}: no such file or folder; correct prepare.<name>.url")
     if settings.format == "coco":
-        if source is None or not source.is_dir():
+        if source is None:
             raise AlfnetError(
-                f"{settings.url}: a folder was expected, file:///path/to/folder, with COCO files (*.json) and images"
+                f"{settings.url}: a COCO file was expected, file:///path/to/file.json, or a folder of them with images"
             )
-        return _coco_entries(source)
+        return _coco_entries(source, settings.images, settings.category)
     if source is None:
         source = fetch(settings.url, downloads, expected_bytes=settings.bytes, md5=settings.md5, progress=progress)
     return _pennfudan_entries(source)
 
 
-def _coco_entries(folder: Path) -> Iterator[_Entry]:
-    files = sorted(folder.glob("*.json"))
+def _coco_entries(source: Path, images_folder: str | None, category: str | None) -> Iterator[_Entry]:
+    folder = source if source.is_dir() else source.parent
+    files = sorted(folder.glob("*.json")) if source.is_dir() else [source]
     if not files:
         raise AlfnetError(f"{folder}: no COCO files (*.json) in this folder")
     images = folder / "images" if (folder / "images").is_dir() else folder
-    annotated = [image for file in files for image in read_coco(file)]
+    if images_folder is not None:
+        images = Path(images_folder)
+    annotated = [image for file in files for image in read_coco(file, category)]
     for image in sorted(annotated, key=lambda one: one.file_name):
         yield _Entry(image, _reader(images / image.file_name, (image.height, image.width)))
 
