@@ -19,9 +19,9 @@ from alfnet.errors import AlfnetError
 from alfnet.network.alfnet import ALFNet
 from alfnet.network.settings import NetworkSettings
 from alfnet.params import MachineSettings, TrainSettings, load_params
+from alfnet.training.batch_losses import BatchLosses
 from alfnet.training.checkpoints import Checkpoints, fingerprint
 from alfnet.training.samples import TrainingSamples, loader
-from alfnet.training.batch_losses import BatchLosses
 from alfnet.training.schedule import make_optimizer
 from alfnet.training.state import RunState
 from alfnet.training.train import train, training_fabric
