@@ -21,6 +21,7 @@ def weights_import(
 ) -> None:
     """Convert a released Keras detector."""
     from alfnet.network.alfnet import count_parameters
+    from alfnet.network.origin import imported_origin
     from alfnet.network.weight_files import is_weight_file
     from alfnet.outputs import check_outputs, check_replaceable
     from alfnet.pretrained.keras import import_detector
@@ -29,5 +30,5 @@ def weights_import(
     check_replaceable(out, "detector", is_weight_file)
     model = import_detector(file, backbone.value, steps)
     parameters = count_parameters(model)
-    model.save(out, extra={"parameters": str(parameters)})
+    model.save(out, extra={"parameters": str(parameters), **imported_origin(backbone.value)})
     print(f"{out}: {backbone.value}, {steps} steps, {parameters / 1e6:.1f} M parameters")

@@ -1,10 +1,14 @@
-"""From pictures to final boxes: one pass of the network gives every test step and every fusion of scores."""
+"""From images to final boxes: one pass of the network gives every test step and every fusion of scores."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+import functools
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Self, Union, overload
 
 import numpy as np
 import torch
@@ -12,6 +16,9 @@ from torch import Tensor
 
 from alfnet.boxes.anchors import anchors
 from alfnet.boxes.cascade import cascade
+from alfnet.detection.backend import Backend, TorchBackend, open_backend, padded_size, too_large, torch_device
+from alfnet.detection.detections import Detections
+from alfnet.detection.memory import free_memory
 from alfnet.detection.postprocess import (
     Selection,
     boxes_step,
@@ -21,16 +28,30 @@ from alfnet.detection.postprocess import (
     select,
     step_scores,
 )
-from alfnet.network.alfnet import ALFNet, normalise
-from alfnet.params import DetectSettings
-from alfnet.runtime import make_fabric
+from alfnet.detection.tiles import merge_tiles, tile_grid
+from alfnet.errors import AlfnetError
+from alfnet.images import read_image
+from alfnet.network.alfnet import ALFNet
+from alfnet.network.origin import origin_sentence
+from alfnet.params import DetectSettings, check_section, load_params
 
-STRIDE = 64  # of the coarsest level: the network takes multiples of it
+if TYPE_CHECKING:
+    from PIL import Image
+
+log = logging.getLogger(__name__)
+
+ImageLike = Union[str, "os.PathLike[str]", np.ndarray, "Image.Image"]
+
+BATCH_PIXELS = 4 * 1024 * 1024
+"""Images of one size go through the network together up to this many pixels, unless a number is given."""
+
+_CHECK_MEMORY_FROM = 8 * 1024 * 1024  # pixels; below, an image fits wherever torch does
+_TOLD: set[str] = set()
 
 
 @dataclass(frozen=True)
-class PictureDetections:
-    """What one pass gives for one picture; boxes (K, 4) are x1 y1 x2 y2 in pixels of the picture, best score first."""
+class StepDetections:
+    """What one pass gives for one image; boxes (K, 4) are x1 y1 x2 y2 in pixels of the image, best score first."""
 
     steps: list[Selection]
     """Per test step 1, 2, ...: the step's boxes with the product of the scores up to it."""
@@ -38,42 +59,156 @@ class PictureDetections:
     """Per row of the paper's fusion table (`combinations`)."""
     positives: dict[str, list[int]] = field(default_factory=dict)
     """Where ground truth was given: numbers of boxes per IoU bin among the anchors (`default`) and after each step."""
-    seconds: float = 0.0
-    """Time from the picture in memory to the final boxes of the last step."""
+
+
+@functools.cache
+def published_settings() -> DetectSettings:
+    """The published way from predictions to boxes: `detect` of profiles/citypersons.yaml, which the package carries."""
+    with resources.as_file(resources.files("alfnet") / "citypersons.yaml") as path:
+        return load_params(path).detect
 
 
 class Detector:
-    """A network ready to look at pictures of any size."""
+    """A network ready to look at images of any size.
 
-    def __init__(self, model: ALFNet, settings: DetectSettings, accelerator: str = "cpu") -> None:
-        self.fabric = make_fabric(accelerator)
-        self.model = self.fabric.to_device(model.eval()).to(memory_format=torch.channels_last)
+        detector = Detector.load("model.safetensors")
+        found = detector("street.jpg")
+        found.boxes, found.scores
+
+    Images are looked at in their own size. Sides that are no multiple of 64 are padded at the right and bottom with the
+    mean colour, and boxes are clipped to the image.
+    """
+
+    def __init__(self, backend: Backend, settings: DetectSettings, *, test_step: int | None = None) -> None:
+        """Take a network as it is.
+
+        Args:
+            backend: the network.
+            settings: thresholds of scores and overlap (`published_settings()`).
+            test_step: the step whose boxes are taken, from 1; None takes the last.
+
+        Raises:
+            AlfnetError: the network has not that many steps.
+        """
+        steps = backend.settings.steps
+        if test_step is not None and not 1 <= test_step <= steps:
+            raise AlfnetError(f"--test-step {test_step}: this network has the steps 1 to {steps}")
+        self.backend = backend
         self.settings = settings
+        self.test_step = test_step or steps
         self._anchors: dict[tuple[int, int], Tensor] = {}
 
-    @torch.inference_mode()
-    def detect(
-        self, picture: np.ndarray, *, fusion: bool = False, ground_truth: np.ndarray | None = None
-    ) -> PictureDetections:
-        """Detect pedestrians in `picture`, uint8 (H, W, 3) BGR; no resize.
+    @classmethod
+    def load(
+        cls,
+        weights: str | os.PathLike[str],
+        *,
+        device: str = "auto",
+        backend: str = "torch",
+        score: float | None = None,
+        nms: float | None = None,
+        top: int | None = None,
+        test_step: int | None = None,
+        settings: DetectSettings | None = None,
+    ) -> Self:
+        """Read a detector, and log once what it was trained on.
 
-        Sides that are no multiple of 64 are padded at the right and bottom with the mean colour, and boxes are clipped to
-        the picture. `fusion` adds the rows of the fusion table. `ground_truth` (G, 4), x1 y1 x2 y2: also count positives.
+        Args:
+            weights: the file (`alfnet weights import`, or a training's model.safetensors).
+            device: auto, cpu, cuda, cuda:1, ..., mps.
+            backend: what runs the network.
+            score: detections have a score above this one; None: as published, 0.1.
+            nms: IoU above which the worse of two boxes goes; None: as published, 0.5.
+            top: detections per image at most; None: as published, 100.
+            test_step: the step whose boxes are taken, from 1; None: the last.
+            settings: instead of the published ones; `score`, `nms` and `top` come before them.
+
+        Raises:
+            AlfnetError: the file is missing or no detector, a value cannot be, or the device is not there.
         """
-        started = time.perf_counter()
-        height, width = picture.shape[:2]
-        padded_height, padded_width = (-(-side // STRIDE) * STRIDE for side in (height, width))
-        images = normalise(torch.from_numpy(picture).to(self.fabric.device)[None])
-        images = torch.nn.functional.pad(images, (0, padded_width - width, 0, padded_height - height))
-        predictions = self.model(images.contiguous(memory_format=torch.channels_last))
+        values = (settings or published_settings()).model_dump()
+        given = {"score_threshold": score, "nms_iou": nms, "after_nms": top}
+        values |= {key: value for key, value in given.items() if value is not None}
+        checked = check_section(DetectSettings, values, "Detector")
+        detector = cls(open_backend(backend, weights, device), checked, test_step=test_step)
+        sentence = f"{weights}: {origin_sentence(weights)}"
+        if sentence not in _TOLD:
+            _TOLD.add(sentence)
+            log.warning(sentence)
+        return detector
 
-        default = self._default_boxes(padded_height, padded_width)
-        boxes = cascade(default, [offsets[0] for _, offsets in predictions], height, width)
-        scores = [logits[0].sigmoid() for logits, _ in predictions]
+    @classmethod
+    def of_variant(cls, weights: str | os.PathLike[str], settings: DetectSettings, accelerator: str) -> Self:
+        """Read a detector for the pipeline, on the device that the parameters name."""
+        device = torch_device(accelerator, "machine.accelerator")
+        return cls(TorchBackend(ALFNet.load(weights), device), settings)
+
+    @overload
+    def __call__(
+        self, images: ImageLike, *, bgr: bool = ..., batch: int | None = ..., tile: tuple[int, int] | None = ...
+    ) -> Detections: ...
+
+    @overload
+    def __call__(
+        self,
+        images: Iterable[ImageLike],
+        *,
+        bgr: bool = ...,
+        batch: int | None = ...,
+        tile: tuple[int, int] | None = ...,
+    ) -> list[Detections]: ...
+
+    def __call__(
+        self,
+        images: ImageLike | Iterable[ImageLike],
+        *,
+        bgr: bool = False,
+        batch: int | None = None,
+        tile: tuple[int, int] | None = None,
+    ) -> Detections | list[Detections]:
+        """Find pedestrians in an image, or in each of several.
+
+        Args:
+            images: a path, a uint8 array (H, W, 3) or (H, W), or a PIL image (turned upright by its EXIF data); or a list
+                of these, or an array (N, H, W, 3). Of a list, images of one size go through the network together.
+            bgr: arrays have their channels in the order B G R; else R G B.
+            batch: how many at once at most; None: as many as make 4 million pixels.
+            tile: (height, width) of parts to look at one by one, for very large images; they overlap, and what is found
+                twice is merged.
+
+        Raises:
+            AlfnetError: a file cannot be read, an array is not uint8 or of another shape, or memory does not suffice.
+        """
+        several = not isinstance(images, (str, os.PathLike)) and not hasattr(images, "getexif")
+        if isinstance(images, np.ndarray) or (several and hasattr(images, "__array__")):
+            several = np.ndim(images) == 4
+        if not several:
+            return self._detect_list([images], bgr, batch, tile)[0]
+        return self._detect_list(images, bgr, batch, tile)
+
+    def detect_batch(self, images: np.ndarray, *, tile: tuple[int, int] | None = None) -> list[Selection]:
+        """The boxes and scores of the test step in each of `images`, uint8 (N, H, W, 3), channels B G R."""
+        if tile is not None and (images.shape[1] > tile[0] or images.shape[2] > tile[1]):
+            return [self._detect_tiled(image, tile) for image in images]
+        height, width = images.shape[1:3]
+        self._check_memory(len(images), height, width)
+        boxes, scores = self._predict(images)
+        products = step_scores(scores)[self.test_step - 1]
+        return [self._select(b, s) for b, s in zip(boxes[self.test_step], products, strict=True)]
+
+    @torch.inference_mode()
+    def all_steps(
+        self, image: np.ndarray, *, fusion: bool = False, ground_truth: np.ndarray | None = None
+    ) -> StepDetections:
+        """What every step finds in `image`, uint8 (H, W, 3) B G R.
+
+        `fusion` adds the rows of the fusion table. `ground_truth` (G, 4), x1 y1 x2 y2: also count positives.
+        """
+        found, predicted = self._predict(image[None])
+        boxes = [found[0].reshape(-1, 4), *(b[0] for b in found[1:])]
+        scores = [s[0] for s in predicted]
         products = step_scores(scores)
         steps = [self._select(b, s) for b, s in zip(boxes[1:], products, strict=True)]
-        seconds = time.perf_counter() - started
-
         names = combinations(len(scores)) if fusion else []
         fused = {name: self._select(boxes[boxes_step(name)], fuse(scores, name)) for name in names}
         positives = {}
@@ -81,11 +216,22 @@ class Detector:
             labels = ["default", *(f"step{step}" for step in range(1, len(boxes)))]
             truth = torch.from_numpy(ground_truth).to(boxes[0])
             positives = {label: count_positives(b, truth).tolist() for label, b in zip(labels, boxes, strict=True)}
-        return PictureDetections(steps, fused, positives, seconds)
+        return StepDetections(steps, fused, positives)
+
+    @torch.inference_mode()
+    def _predict(self, images: np.ndarray) -> tuple[list[Tensor], list[Tensor]]:
+        """The anchors (A, 4) and each step's boxes (N, A, 4), and each step's sigmoid scores (N, A)."""
+        height, width = images.shape[1:3]
+        predictions = self.backend.predict(images)
+        default = self._default_boxes(*padded_size(height, width))
+        boxes = cascade(default, [offsets for _, offsets in predictions], height, width)
+        return boxes, [logits.sigmoid() for logits, _ in predictions]
 
     def _default_boxes(self, height: int, width: int) -> Tensor:
         if (height, width) not in self._anchors:
-            self._anchors[height, width] = anchors(height, width, self.model.settings.anchors).to(self.fabric.device)
+            if len(self._anchors) >= 32:  # of images of many sizes
+                self._anchors.clear()
+            self._anchors[height, width] = anchors(height, width, self.backend.settings.anchors).to(self.backend.device)
         return self._anchors[height, width]
 
     def _select(self, boxes: Tensor, scores: Tensor) -> Selection:
@@ -101,16 +247,93 @@ class Detector:
         )
         return Selection(chosen.boxes.cpu(), chosen.scores.cpu())
 
+    def _detect_list(
+        self, images: Iterable[ImageLike], bgr: bool, batch: int | None, tile: tuple[int, int] | None
+    ) -> list[Detections]:
+        found: dict[int, Detections] = {}
+        waiting: dict[tuple[int, int], list[tuple[int, np.ndarray, ImageLike]]] = {}
 
-def sum_positives(pictures: Sequence[PictureDetections], ground_truths: int) -> dict[str, object]:
-    """The counts of positives over all pictures: {"ground_truths": n, "default": {"total", "bins"}, "step1": ...}."""
+        def flush(size: tuple[int, int]) -> None:
+            group = waiting.pop(size)
+            selections = self.detect_batch(np.stack([pixels for _, pixels, _ in group]), tile=tile)
+            for (index, _, given), selection in zip(group, selections, strict=True):
+                found[index] = self._detections(selection, size, given, bgr)
+
+        for index, given in enumerate(images):
+            pixels = as_bgr(given, bgr)
+            height, width = pixels.shape[:2]
+            waiting.setdefault((height, width), []).append((index, pixels, given))
+            if len(waiting[height, width]) >= (batch or batch_size(height, width)):
+                flush((height, width))
+            elif len(waiting) > 16:  # images of many sizes: the oldest do not wait for ever
+                flush(next(iter(waiting)))
+        for size in list(waiting):
+            flush(size)
+        return [found[index] for index in range(len(found))]
+
+    def _detections(self, selection: Selection, size: tuple[int, int], given: ImageLike, bgr: bool) -> Detections:
+        source = os.fspath(given) if isinstance(given, (str, os.PathLike)) else None
+        image = None if source is not None else as_bgr(given, bgr)
+        if image is not None and not bgr:
+            image = image[..., ::-1]
+        boxes, scores = selection.boxes.numpy(), selection.scores.numpy()
+        return Detections(boxes, scores, self.test_step, *size, source=source, image=image, bgr=bgr and source is None)
+
+    def _detect_tiled(self, image: np.ndarray, tile: tuple[int, int]) -> Selection:
+        height, width = image.shape[:2]
+        grid = tile_grid(height, width, tile)
+        parts = []
+        for top, left in grid:
+            part = np.ascontiguousarray(image[top : top + tile[0], left : left + tile[1]])
+            parts.append(self.detect_batch(part[None])[0])
+        return merge_tiles(
+            parts, grid, tile, (height, width), nms_iou=self.settings.nms_iou, top=self.settings.after_nms
+        )
+
+    def _check_memory(self, number: int, height: int, width: int) -> None:
+        """Raise AlfnetError where an image is so large that the system would end the process for want of memory."""
+        if self.backend.device.type != "cpu" or number * height * width < _CHECK_MEMORY_FROM:
+            return
+        needed, free = number * self.backend.bytes_needed(height, width), free_memory()
+        if free is not None and needed > free:
+            raise too_large(height, width, f"needs about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free")
+
+
+def batch_size(height: int, width: int) -> int:
+    """How many images of a size go through the network at once."""
+    return min(8, max(1, BATCH_PIXELS // (height * width)))
+
+
+def as_bgr(image: Any, bgr: bool = False) -> np.ndarray:
+    """An image in any of the forms that `Detector` takes as uint8 (H, W, 3), channels B G R."""
+    if isinstance(image, (str, os.PathLike)):
+        return read_image(image)
+    if hasattr(image, "getexif"):  # PIL
+        from PIL import ImageOps
+
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I") or upright.mode == "F":
+            raise AlfnetError(f"a PIL image of mode {upright.mode}: give 8 bits per channel (image.convert('RGB'))")
+        return np.ascontiguousarray(np.asarray(upright.convert("RGB"))[..., ::-1])
+    array = np.asarray(image)
+    if array.dtype != np.uint8:
+        raise AlfnetError(
+            f"an array of {array.dtype}: uint8 is expected, 0 to 255 (16 bits: image >> 8; 0 to 1: image * 255, as uint8)"
+        )
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
+        raise AlfnetError(f"an array of shape {np.shape(image)}: (height, width, 3) or (height, width) is expected")
+    if array.shape[2] == 1:
+        return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))
+    colours = array[..., :3]
+    return np.ascontiguousarray(colours if bgr else colours[..., ::-1])
+
+
+def sum_positives(images: Sequence[StepDetections], ground_truths: int) -> Mapping[str, object]:
+    """The counts of positives over all images: {"ground_truths": n, "default": {"total", "bins"}, "step1": ...}."""
     summed: dict[str, object] = {"ground_truths": ground_truths}
-    for label in pictures[0].positives if pictures else ():
-        bins = np.sum([picture.positives[label] for picture in pictures], axis=0).tolist()
+    for label in images[0].positives if images else ():
+        bins = np.sum([image.positives[label] for image in images], axis=0).tolist()
         summed[label] = {"total": sum(bins), "bins": bins}
     return summed
-
-
-def enumerate_steps(steps: int) -> Iterator[str]:
-    """The names of the test steps: step1, step2, ..."""
-    return (f"step{step}" for step in range(1, steps + 1))

@@ -39,6 +39,19 @@ class ImageDetections:
         return (columns.round(DECIMALS) + 0.0).tolist()  # + 0.0: no "-0.0"
 
 
+def coco_rows(image: ImageDetections) -> list[dict[str, object]]:
+    """One image's entries of a COCO results file, the best score first."""
+    return [
+        {"image_id": image.image_id, "category_id": _PEDESTRIAN, "bbox": box, "score": score}
+        for *box, score in image.rows()
+    ]
+
+
+def text_lines(position: int, image: ImageDetections) -> str:
+    """One image's lines of the 2018 text format; `position` counts the images from 1."""
+    return "".join(f"{position} " + " ".join(f"{value:.{DECIMALS}f}" for value in row) + "\n" for row in image.rows())
+
+
 def write_coco(path: str | os.PathLike[str], detections: Sequence[ImageDetections]) -> None:
     """Write COCO results, a JSON list of {"image_id", "category_id": 1, "bbox": [x, y, w, h], "score"}.
 
@@ -47,12 +60,7 @@ def write_coco(path: str | os.PathLike[str], detections: Sequence[ImageDetection
     by_id = {image.image_id: image for image in detections}
     if len(by_id) != len(detections):
         raise ValueError("an image occurs twice among the detections")
-    results = [
-        {"image_id": image_id, "category_id": _PEDESTRIAN, "bbox": box, "score": score}
-        for image_id, image in sorted(by_id.items())
-        for *box, score in image.rows()
-    ]
-    files.write_json(path, results)
+    files.write_json(path, [row for _, image in sorted(by_id.items()) for row in coco_rows(image)])
 
 
 def write_text(path: str | os.PathLike[str], detections: Sequence[ImageDetections]) -> None:
@@ -61,9 +69,4 @@ def write_text(path: str | os.PathLike[str], detections: Sequence[ImageDetection
     `image` is the 1-based position in `detections`, which therefore holds every image of the list, also those
     without detections.
     """
-    lines = [
-        f"{position} " + " ".join(f"{value:.{DECIMALS}f}" for value in row) + "\n"
-        for position, image in enumerate(detections, start=1)
-        for row in image.rows()
-    ]
-    files.write_text(path, "".join(lines))
+    files.write_text(path, "".join(text_lines(position, image) for position, image in enumerate(detections, start=1)))

@@ -81,6 +81,15 @@ def read_extra(path: str | Path) -> dict[str, str]:
     return dict(description.get("extra", {}))
 
 
+def read_extra_only(path: str | Path) -> dict[str, str]:
+    """Return the `extra` entries of a weight file of any kind, without its tensors; empty where there are none."""
+    path = Path(path)
+    kind = weights_kind(path)
+    with safe_open(str(path), "pt") as file:
+        extra = _description(path, kind, file.metadata() or {}).get("extra", {})
+    return {key: value for key, value in extra.items() if isinstance(value, str)} if isinstance(extra, dict) else {}
+
+
 def weights_kind(path: str | Path) -> Kind:
     """Return which kind of weights a file holds; AlfnetError as for `read_weights`."""
     path = Path(path)

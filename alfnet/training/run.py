@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 from alfnet.annotations.cache import load_fold
 from alfnet.errors import AlfnetError
 from alfnet.network.alfnet import ALFNet, count_parameters, load_backbone_weights, read_network_settings
+from alfnet.network.origin import origin_entry, training_origin
 from alfnet.network.weight_files import weights_kind
 from alfnet.params import Params, TrainSettings
 from alfnet.progress import progress_report
@@ -64,7 +65,7 @@ def train_variant(
                 f"{variant.weights}: a detector of {found[0]} with {found[1]} steps, but variants.{name} says "
                 f"{variant.backbone} with {variant.steps}; correct the variant, or name another file"
             )
-        save(network, out)
+        save(network, out, origin_entry(first))
         return
 
     training, thresholds = params.training(name), params.thresholds(name)
@@ -114,7 +115,7 @@ def train_variant(
             on_update=updated,
         )
         if fabric.is_global_zero:
-            save(tested, out)
+            save(tested, out, training_origin(params, name, seed, len(images)))
             checkpoints.remove_superseded()
         fabric.barrier()
 
@@ -130,9 +131,9 @@ def make_network(first: Path, seed: int) -> ALFNet:
     return network
 
 
-def save(network: ALFNet, out: Path) -> None:
-    """Write a detector with what the report needs to know of it."""
-    network.cpu().save(out, extra={"parameters": str(count_parameters(network))})
+def save(network: ALFNet, out: Path, origin: Mapping[str, str]) -> None:
+    """Write a detector with what the report needs to know of it, and what it was trained on."""
+    network.cpu().save(out, extra={"parameters": str(count_parameters(network)), **origin})
 
 
 def _what_counts(training: TrainSettings) -> dict[str, Any]:

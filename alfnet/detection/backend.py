@@ -1,0 +1,142 @@
+"""What runs the network: PyTorch, or another runtime behind the same few lines.
+
+A backend takes images as they are read and gives what every step predicts; boxes, scores and their selection are the
+detector's, so all backends share them.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alfnet.boxes.anchors import STRIDES
+from alfnet.errors import AlfnetError
+from alfnet.network.alfnet import ALFNet, normalise
+from alfnet.network.settings import NetworkSettings
+
+Predictions = list[tuple[Tensor, Tensor]]
+"""Per step 1, 2, ... the class logits (N, B) and the box offsets (N, B, 4) of B anchors."""
+
+
+class Backend(Protocol):
+    """A network that is ready to run."""
+
+    settings: NetworkSettings
+    """How the network is built: its steps and anchors."""
+    device: torch.device
+    """Where `predict` leaves its tensors."""
+    name: str
+    """For people: the runtime, and where it runs."""
+
+    def predict(self, images: np.ndarray) -> Predictions:
+        """What every step predicts for `images`, uint8 (N, H, W, 3), channels B G R, of any H and W.
+
+        The backend pads the images at the right and bottom to `padded_size(H, W)` with the mean colour; the anchors are
+        those of the padded size, in the order of `alfnet.boxes.anchors`.
+        """
+        ...
+
+    def bytes_needed(self, height: int, width: int) -> int:
+        """About how much memory one image of this size takes on its way through the network; 0 where not known."""
+        ...
+
+
+def padded_size(height: int, width: int) -> tuple[int, int]:
+    """The next multiples of 64, the stride of the coarsest level."""
+    stride = STRIDES[-1]
+    return -(-height // stride) * stride, -(-width // stride) * stride
+
+
+class TorchBackend:
+    """The network as it was trained."""
+
+    # Measured (`python -m benchmarks.detect --memory`): the widest maps of both backbones at full width, with the room
+    # that oneDNN takes for its own layouts.
+    BYTES_PER_PIXEL = 700
+
+    def __init__(self, model: ALFNet, device: torch.device) -> None:
+        self.settings = model.settings
+        self.device = device
+        self.model = model.eval().to(device).to(memory_format=torch.channels_last)
+        self.name = f"torch {torch.__version__.partition('+')[0]} on {device}"
+
+    @classmethod
+    def open(cls, weights: Path, device: str) -> TorchBackend:
+        """Read a detector in safetensors. Raises AlfnetError for another file, or a device that is not there."""
+        chosen = torch_device(device, "--device")
+        return cls(ALFNet.load(weights), chosen)
+
+    @torch.inference_mode()
+    def predict(self, images: np.ndarray) -> Predictions:
+        """As `Backend.predict`."""
+        height, width = images.shape[1:3]
+        padded_height, padded_width = padded_size(height, width)
+        try:
+            batch = normalise(torch.from_numpy(images).to(self.device))
+            batch = torch.nn.functional.pad(batch, (0, padded_width - width, 0, padded_height - height))
+            return self.model(batch.contiguous(memory_format=torch.channels_last))
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+                raise too_large(height, width, f"{len(images)} at once do not fit into memory") from None
+            raise
+
+    def bytes_needed(self, height: int, width: int) -> int:
+        """As `Backend.bytes_needed`."""
+        scale = max(self.settings.backbone_width, self.settings.head_width)
+        return int(height * width * (self.BYTES_PER_PIXEL * scale + 40))
+
+
+def too_large(height: int, width: int, why: str) -> AlfnetError:
+    """The error for an image that the network cannot take as a whole."""
+    return AlfnetError(
+        f"an image of {width} x {height} px: {why}; detect in parts of it with --tile 2048x1024 (Python: tile=(1024, 2048))"
+    )
+
+
+def torch_device(name: str, where: str) -> torch.device:
+    """The device called `name`: auto (a GPU where torch sees one), cpu, cuda, cuda:1, mps.
+
+    Raises AlfnetError, naming `where` the name was given, for a device that is not there.
+    """
+    if name == "auto":
+        with warnings.catch_warnings(action="ignore"):  # of a driver that is too old: then the CPU it is
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda", "mps"):
+        raise AlfnetError(f"{where}: {name}: no such device; there are auto, cpu, cuda, cuda:0, cuda:1, ... and mps")
+    if device.type == "cuda":
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            available = torch.cuda.is_available()
+        if not available:
+            built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
+            why = f": {str(said[0].message).splitlines()[0]}" if said else ""
+            raise AlfnetError(
+                f"{where}: {name}, but torch sees no GPU (it is {built}{why}); set auto or cpu, or look at nvidia-smi"
+            )
+        if device.index is not None and device.index >= torch.cuda.device_count():
+            raise AlfnetError(f"{where}: {name}, but torch sees {torch.cuda.device_count()} GPUs, from cuda:0 on")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise AlfnetError(f"{where}: {name}, but this is no Apple processor that torch can use; set auto or cpu")
+    return device
+
+
+BACKENDS: dict[str, Callable[[Path, str], Backend]] = {"torch": TorchBackend.open}
+"""By the name that `--backend` takes: a function of the weight file and the device's name."""
+
+
+def open_backend(name: str, weights: str | os.PathLike[str], device: str) -> Backend:
+    """Open a weight file with the backend called `name`; AlfnetError for an unknown one."""
+    if name not in BACKENDS:
+        raise AlfnetError(f"--backend: {name}: there is none; there are {', '.join(BACKENDS)}")
+    return BACKENDS[name](Path(weights), device)
