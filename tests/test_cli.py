@@ -121,22 +121,30 @@ def test_data_commands_from_scenes_to_ground_truth(folder):
 def test_detect_draws_and_writes_and_names_what_is_missing(folder):
     network().save(folder / "model.safetensors")
     alfnet("data", "synthetic", "--out", "scenes", "--train-images", "1", "--val-images", "2", cwd=folder)
+    (folder / "params.yaml").unlink()  # not needed
     val = "scenes/leftImg8bit/val"
-    assert "2 pictures" in alfnet("detect", val, "--weights", "model.safetensors", "--out", "found", cwd=folder)
+    command = ("detect", val, "--weights", "model.safetensors", "--out", "found")
+    output = alfnet(*command, cwd=folder)
+    assert "in 2 images" in output
+    assert "does not say what it was trained on" in output
     assert {path.name for path in (folder / "found").iterdir()} == {
-        "detections.json", "detections.txt", "images.json", "pictures"
+        "alfnet-files.json", "detections.json", "detections.txt", "images.json", "pictures"
     }  # fmt: skip
     assert len(list((folder / "found/pictures").glob("*.png"))) == 2
     picture = next((folder / val).rglob("*.png"))
     picture.write_bytes(picture.read_bytes()[:2000])
     before = sorted(path.stat().st_mtime_ns for path in (folder / "found").rglob("*"))
-    message = alfnet("detect", val, "--weights", "model.safetensors", "--out", "found", cwd=folder, code=2)
-    assert f"{picture.name}: this PNG file was cut short" in message
+    assert f"{picture.name}: this PNG file was cut short" in alfnet(*command, "--strict", cwd=folder, code=2)
     assert sorted(path.stat().st_mtime_ns for path in (folder / "found").rglob("*")) == before
-    assert "no such picture" in alfnet(
+    message = alfnet(*command, cwd=folder, code=1)
+    assert "in 1 image " in message
+    assert f"1 could not be read:\n  {val}" in message
+    assert len(list((folder / "found/pictures").glob("*.png"))) == 1
+    assert "no such image" in alfnet(
         "detect", "x.png", "--weights", "model.safetensors", "--out", "f", cwd=folder, code=2
     )
     assert "no such file" in alfnet("detect", val, "--weights", "none", "--out", "f", cwd=folder, code=2)
+    assert not (folder / "f").exists()
 
 
 def test_evaluate_prints_and_writes(folder, golden):

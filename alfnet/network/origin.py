@@ -18,9 +18,10 @@ KEY = "trained_on"
 def training_origin(params: Params, variant: str, seed: int, images: int) -> dict[str, str]:
     """The entry for a network that is trained with `params` on `images` images."""
     training = params.training(variant)
-    origin = {
+    origin: dict[str, Any] = {
         "data_set": params.data.name,
-        "image_size": [params.data.width, params.data.height],
+        "rendered": any(params.data.folder == f"data/{name}" for name in params.synthetic),
+        "image_size": None if params.data.width is None else [params.data.width, params.data.height],
         "images": images,
         "profile": params.profile,
         "variant": variant,
@@ -38,14 +39,14 @@ def imported_origin(backbone: str) -> dict[str, str]:
 
 def origin_entry(path: str | os.PathLike[str]) -> dict[str, str]:
     """The entry of a weight file, for a copy of it; empty where it has none."""
-    extra = read_extra_only(path)
+    extra = read_extra_only(Path(path))
     return {KEY: extra[KEY]} if KEY in extra else {}
 
 
 def read_origin(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What a weight file says of its training; empty where it says nothing."""
     try:
-        origin = json.loads(read_extra_only(path).get(KEY, "{}"))
+        origin = json.loads(read_extra_only(Path(path)).get(KEY, "{}"))
     except ValueError:
         return {}
     return origin if isinstance(origin, dict) else {}
@@ -65,11 +66,12 @@ def describe(origin: Mapping[str, Any]) -> str:
         )
     if "data_set" not in origin:
         return "the file does not say what it was trained on"
-    rendered = origin["data_set"] == "synthetic"
+    rendered = bool(origin.get("rendered"))
     what = "rendered street scenes only" if rendered else str(origin["data_set"])
-    width, height = origin.get("image_size", ("?", "?"))
+    size = origin.get("image_size")
+    sizes = f" of {size[0]} x {size[1]} px" if size else ""
     text = (
-        f"trained on {what} ({origin.get('images', '?')} images of {width} x {height} px; profile "
+        f"trained on {what} ({origin.get('images', '?')} images{sizes}; profile "
         f"{origin.get('profile', '?')}, {origin.get('updates', '?')} updates, seed {origin.get('seed', '?')})"
     )
     if rates := origin.get("miss_rate_percent"):
