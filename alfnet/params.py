@@ -27,7 +27,9 @@ Side = Annotated[int, Field(gt=0, multiple_of=64)]  # the coarsest level has str
 class Settings(BaseModel):
     """A section: unknown keys, wrong types (no silent conversion) and non-finite numbers are refused."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class SplitSettings(Settings):

@@ -16,6 +16,7 @@ from alfnet.evaluation.run import evaluate_to_files
 from alfnet.evaluation.summary import summarise_to_files
 from alfnet.network.weight_files import write_weights
 from alfnet.params import Params, check_params
+from alfnet.profiles import merged_text
 
 ROOT = Path(__file__).resolve().parent.parent
 HEIGHT, WIDTH = 256, 512
@@ -23,7 +24,7 @@ HEIGHT, WIDTH = 256, 512
 
 def raw_params(profile: str, **changes: Any) -> dict[str, Any]:
     """A profile with dotted keys replaced: raw_params("mini", **{"data.name": "citypersons"})."""
-    raw = YAML(typ="safe").load((ROOT / "profiles" / f"{profile}.yaml").read_text())
+    raw = YAML(typ="safe").load(merged_text(profile, ROOT / "profiles"))
     for key, value in changes.items():
         *parents, last = key.split(".")
         section = raw

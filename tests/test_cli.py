@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from alfnet.network.alfnet import ALFNet
+from alfnet.profiles import merged_text
 from tests.test_training_train import network
 from tests.tiny import ROOT, write_params
 
@@ -44,7 +45,7 @@ def test_profile_switches_and_keeps_changes(folder):
     assert "keep them as profiles/YOURS.yaml" in alfnet("profile", "citypersons", cwd=folder, code=2)
     assert (folder / "params.yaml").read_bytes() == before
     alfnet("profile", "citypersons", "--force", cwd=folder)
-    assert (folder / "params.yaml").read_bytes() == (ROOT / "profiles/citypersons.yaml").read_bytes()
+    assert (folder / "params.yaml").read_text() == merged_text("citypersons", ROOT / "profiles")
     assert alfnet("profile", cwd=folder).splitlines() == ["* citypersons", "  mini"]
     alfnet("profile", "mini", cwd=folder)
     assert "there are citypersons, mini" in alfnet("profile", "maxi", cwd=folder, code=2)

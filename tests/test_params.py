@@ -9,10 +9,11 @@ from ruamel.yaml import YAML
 
 from alfnet.errors import AlfnetError
 from alfnet.params import check_params, load_params
+from alfnet.profiles import load_profile, merged_text
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
-MINI = YAML(typ="safe").load((ROOT / "profiles" / "mini.yaml").read_text())
+MINI = YAML(typ="safe").load(merged_text("mini", ROOT / "profiles"))
 NOTHING = object()
 
 
@@ -44,12 +45,12 @@ def pairs(*thresholds: tuple[float, float]) -> list[dict[str, float]]:
 
 
 def test_params_is_mini() -> None:
-    assert (ROOT / "params.yaml").read_bytes() == (ROOT / "profiles" / "mini.yaml").read_bytes()
+    assert (ROOT / "params.yaml").read_text() == merged_text("mini", ROOT / "profiles")
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
 def test_profiles_are_valid_and_named(path: Path) -> None:
-    params = load_params(path)
+    params = load_profile(path.stem, ROOT / "profiles")
     assert params.profile == path.stem
     for name, variant in params.variants.items():
         assert len(params.thresholds(name)) == variant.steps
@@ -58,7 +59,7 @@ def test_profiles_are_valid_and_named(path: Path) -> None:
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
 def test_profiles_are_in_block_style(path: Path) -> None:
     # What `dvc exp run -S` writes back is block style: a flow list would change there.
-    for line in path.read_text().splitlines():
+    for line in merged_text(path.stem, ROOT / "profiles").splitlines():
         assert not set("[]{}") & set(line.split("#")[0].removesuffix(": {}")), (
             line
         )  # an empty mapping has no other form
@@ -103,7 +104,7 @@ def test_citypersons_has_the_published_settings() -> None:
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
 def test_published_settings_of_all_profiles(path: Path) -> None:
-    params = load_params(path)
+    params = load_profile(path.stem, ROOT / "profiles")
     assert params.head.anchors.widths == [[16, 24], [32, 48], [64, 80], [128, 160]]
     assert params.head.anchors.ratio == 0.41
     table = {

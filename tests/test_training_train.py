@@ -18,7 +18,8 @@ from alfnet.annotations.cache import CachedImage
 from alfnet.errors import AlfnetError
 from alfnet.network.alfnet import ALFNet
 from alfnet.network.settings import NetworkSettings
-from alfnet.params import MachineSettings, TrainSettings, load_params
+from alfnet.params import MachineSettings, TrainSettings
+from alfnet.profiles import load_profile
 from alfnet.training.batch_losses import BatchLosses
 from alfnet.training.checkpoints import Checkpoints, fingerprint
 from alfnet.training.samples import TrainingSamples, loader
@@ -28,18 +29,18 @@ from alfnet.training.train import train, training_fabric
 from alfnet.training.weight_average import WeightAverage
 from tests.tiny import ROOT
 
-THRESHOLDS = load_params("profiles/mini.yaml").train.targets.thresholds
+THRESHOLDS = load_profile("mini").train.targets.thresholds
 
 
 def settings(**changes) -> TrainSettings:
-    values = load_params("profiles/mini.yaml").train.model_dump()
+    values = load_profile("mini").train.model_dump()
     values["augment"] |= {"height": 64, "width": 128}
     values |= {"updates": 6, "batch": 2, "images_per_device": 2, "log_every": 2}
     return TrainSettings.model_validate(values | changes)
 
 
 def machine(**changes) -> MachineSettings:
-    values = load_params("profiles/mini.yaml").machine.model_dump() | {"checkpoint_every": 2}
+    values = load_profile("mini").machine.model_dump() | {"checkpoint_every": 2}
     return MachineSettings.model_validate(values | changes)
 
 
@@ -52,7 +53,7 @@ def network(steps: int = 2, **changes) -> ALFNet:
         "batch_norm": "trained",
         "batch_norm_momentum": 0.1,
         "freeze": False,
-        "anchors": load_params("profiles/mini.yaml").head.anchors,
+        "anchors": load_profile("mini").head.anchors,
     }
     model = ALFNet(NetworkSettings(**(values | changes)))
     model.initialise(np.random.default_rng(3))

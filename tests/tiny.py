@@ -7,6 +7,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from alfnet.profiles import merged_text
+
 ROOT = Path(__file__).resolve().parent.parent
 
 CHANGES: dict[str, Any] = {
@@ -34,7 +36,7 @@ CHANGES: dict[str, Any] = {
 
 def raw_params(*, variants: tuple[str, ...] | None = None, **changes: Any) -> dict[str, Any]:
     """The content of a parameter file; `changes` have `__` for the dots of their keys."""
-    raw = YAML(typ="safe").load((ROOT / "profiles" / "mini.yaml").read_text())
+    raw = YAML(typ="safe").load(merged_text("mini", ROOT / "profiles"))
     for key, value in (CHANGES | {key.replace("__", "."): value for key, value in changes.items()}).items():
         *path, last = key.split(".")
         section = raw

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from alfnet.params import load_params
+from alfnet.profiles import load_profile
 from tests.tiny import ROOT, write_params
 
 
@@ -19,7 +20,7 @@ def main() -> None:
     """Run the pipeline's stages in a temporary folder, on small pictures and for a few updates."""
     sys.path.insert(0, str(ROOT / "stages"))
     hashes: dict[str, str] = {}
-    mini = load_params(ROOT / "profiles" / "mini.yaml")  # its widths: which kernels are used depends on the channels
+    mini = load_profile("mini", ROOT / "profiles")  # its widths: which kernels are used depends on the channels
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         write_params(

@@ -22,6 +22,7 @@ EXTRAS = {
     "detect": "detect",
     "profile": "pipeline",
     "prune": "pipeline",
+    "schema": "pipeline",
     "table": "pipeline",
     "weights": "train",
 }
@@ -62,6 +63,7 @@ COMMANDS = (
     detect.detect,
     pipeline.profile,
     pipeline.check,
+    pipeline.schema,
     prune.prune,
     pipeline.table,
 )

@@ -12,8 +12,6 @@ from alfnet.cli.common import ParamsOption
 from alfnet.cli.prune import leftovers
 from alfnet.errors import AlfnetError
 
-PROFILES = Path("profiles")
-
 
 def profile(
     name: Annotated[str | None, typer.Argument(help="A file in profiles/, without .yaml.")] = None,
@@ -21,30 +19,38 @@ def profile(
         bool, typer.Option(help="Replace a params.yaml that is no profile's, with changes of yours.")
     ] = False,
 ) -> None:
-    """Replace params.yaml by profiles/NAME.yaml; without a name, list the profiles."""
-    from alfnet.params import load_params
+    """Write params.yaml from a profile; without a name, list the profiles.
 
-    profiles = {path.stem: path for path in sorted(PROFILES.glob("*.yaml"))}
-    if not profiles:
-        raise AlfnetError(f"{PROFILES}/: no profiles here; run this in the project's folder")
+    profiles/citypersons.yaml is complete, and profiles/NAME.yaml holds what departs from it. They are merged key by key; a
+    list, and a mapping of names of your own (synthetic, variants, train.targets.thresholds), is replaced as a whole.
+    """
+    from alfnet.files import write_text
+    from alfnet.profiles import merged_text, profiles
+
     target = Path("params.yaml")
-    present = target.read_bytes() if target.exists() else None
+    present = target.read_text() if target.exists() else None
     if name is None:
-        for profile_name, path in profiles.items():
-            print(("* " if path.read_bytes() == present else "  ") + profile_name)
+        for profile_name in profiles():
+            print(("* " if merged_text(profile_name) == present else "  ") + profile_name)
         return
-    if name not in profiles:
-        raise AlfnetError(f"profile {name}: there is none; there are {', '.join(profiles)}")
-    load_params(profiles[name])
-    known = {path.read_bytes() for path in profiles.values()}
-    if present is not None and present not in known and not force:
+    text = merged_text(name)
+    if present is not None and not force and present not in (merged_text(known) for known in profiles()):
         raise AlfnetError(
             "params.yaml holds changes that no profile has; keep them as profiles/YOURS.yaml, or add --force to lose them"
         )
-    from alfnet.files import write_bytes
+    write_text(target, text)
+    print(f"params.yaml is now the profile {name}; next: dvc repro")
 
-    write_bytes(target, profiles[name].read_bytes())
-    print(f"params.yaml is now profiles/{name}.yaml; next: dvc repro")
+
+def schema(
+    folder: Annotated[Path, typer.Argument(help="The folder to write to.")] = Path("profiles"),
+) -> None:
+    """Write the JSON schemas by which an editor completes and checks params.yaml and profiles."""
+    from alfnet.files import write_json
+    from alfnet.profiles import schema as described
+
+    write_json(folder / "params.schema.json", described(complete=True), indent=1)
+    write_json(folder / "profile.schema.json", described(complete=False), indent=1)
 
 
 def check(params_file: ParamsOption = Path("params.yaml")) -> None:

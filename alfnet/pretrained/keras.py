@@ -23,18 +23,15 @@ from alfnet.network.layers import BatchNorm
 from alfnet.network.mobilenet import BLOCKS
 from alfnet.network.resnet50 import STAGES
 from alfnet.network.settings import NetworkSettings
-from alfnet.params import AnchorSettings, Backbone
+from alfnet.params import Backbone
 from alfnet.pretrained.keras_file import Array, Layers, open_layers
+from alfnet.profiles import paper_params
 
 # Channels of conv1 at width 1, and a layer that only this backbone has.
 STEM_CHANNELS: dict[Backbone, int] = {"resnet50": 64, "mobilenet": 32}
 MARKERS: dict[Backbone, str] = {"resnet50": "res2a_branch2a", "mobilenet": "conv_dw_1"}
 PREDICTOR_CHANNELS = 256
 LEVELS = 4
-
-# What the released detectors were trained with (paper, section 4.1; batch normalisation and momentum: 2018 code).
-RELEASED_ANCHORS = AnchorSettings(widths=[[16, 24], [32, 48], [64, 80], [128, 160]], ratio=0.41)
-RELEASED_MOMENTUM = 0.01
 
 
 def load_backbone(path: str | Path, backbone: Backbone) -> tuple[dict[str, Tensor], float]:
@@ -44,7 +41,8 @@ def load_backbone(path: str | Path, backbone: Backbone) -> tuple[dict[str, Tenso
     """
     with open_layers(path) as layers:
         width = _width(path, layers, backbone)
-        module = make_backbone_module(backbone, width=width, momentum=RELEASED_MOMENTUM, fixed=True)
+        momentum = paper_params().backbones[backbone].batch_norm_momentum
+        module = make_backbone_module(backbone, width=width, momentum=momentum, fixed=True)
         _fill(path, layers, module, dict(_backbone_layers(backbone)))
     return module.state_dict(), width
 
@@ -58,15 +56,16 @@ def import_detector(path: str | Path, backbone: Backbone, steps: int) -> ALFNet:
         width = _width(path, layers, backbone)
         _check_steps(path, layers, steps)
         head_channels = _array(path, layers, "pred0_1_conv").shape[-1]
+        published = paper_params()  # what the released detectors were trained with
         settings = NetworkSettings(
             backbone=backbone,
             steps=steps,
             backbone_width=width,
             head_width=_fraction(path, "pred0_1_conv", head_channels, PREDICTOR_CHANNELS),
-            batch_norm="fixed" if backbone == "resnet50" else "trained",
-            batch_norm_momentum=RELEASED_MOMENTUM,
-            freeze=True,
-            anchors=RELEASED_ANCHORS,
+            batch_norm=published.backbones[backbone].batch_norm,
+            batch_norm_momentum=published.backbones[backbone].batch_norm_momentum,
+            freeze=published.backbones[backbone].freeze,
+            anchors=published.head.anchors,
         )
         model = ALFNet(settings)
         names = {f"backbone.{module}": layer for module, layer in _backbone_layers(backbone)}

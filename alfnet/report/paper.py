@@ -11,6 +11,7 @@ from importlib import resources
 from typing import Any
 
 from alfnet.params import IouThresholds, Params, VariantSettings
+from alfnet.profiles import paper_params
 
 UNCONFIRMED = "recalled, unconfirmed"
 THRESHOLDS_MODEL = "resnet50-2s"
@@ -18,44 +19,24 @@ THRESHOLDS_MODEL = "resnet50-2s"
 
 Thresholds = tuple[tuple[float, float], ...]
 
-# The published method's settings (docs/method.md#training); a run that differs in one of them is not the paper's model.
+# The settings in which a run has to equal the profile `citypersons` to be the paper's model (docs/method.md#training).
 # The training schedule is not among them, because the paper's own is not known for certain (the unit of its
 # "iterations"); nor are the weight average and the order of updates, in which paper and 2018 code differ.
-_PUBLISHED_TEST: dict[str, Any] = {
-    "data.name": "citypersons",
-    "data.height": 1024,
-    "data.width": 2048,
-    "head.anchors.widths": [[16, 24], [32, 48], [64, 80], [128, 160]],
-    "head.anchors.ratio": 0.41,
-    "detect.score_threshold": 0.1,
-    "detect.nms_iou": 0.5,
-    "detect.minimum_side": 16,
-    "detect.before_nms": 6000,
-    "detect.after_nms": 100,
-}
-_PUBLISHED_TRAINING: dict[str, Any] = {
-    "data.minimum_pedestrian_height": 50,
-    "head.width": 1.0,
-    "train.augment.height": 640,
-    "train.augment.width": 1280,
-    "train.augment.brightness": [0.5, 2.0],
-    "train.augment.brightness_probability": 0.5,
-    "train.augment.flip_probability": 0.5,
-    "train.augment.scale": [0.3, 1.0],
-    "train.augment.pedestrian_inside": 0.5,
-    "train.augment.pedestrian_width": 16,
-    "train.augment.ignore_area": 100,
-    "train.augment.ignore_side": 8,
-}
-_PUBLISHED_BACKBONE: dict[str, dict[str, Any]] = {
-    "resnet50": {"init": "download", "width": 1.0, "batch_norm": "fixed", "freeze": True},
-    "mobilenet": {"init": "download", "width": 1.0, "batch_norm": "trained", "freeze": True},
-}
-_PUBLISHED_THRESHOLDS: dict[int, Thresholds] = {
-    1: ((0.3, 0.5),),
-    2: ((0.3, 0.5), (0.5, 0.7)),
-    3: ((0.3, 0.5), (0.4, 0.65), (0.5, 0.75)),
-}
+_TEST = (
+    "data.name",
+    "data.height",
+    "data.width",
+    "head.anchors",
+    "detect",
+)
+_TRAINING = (
+    "data.minimum_pedestrian_height",
+    "data.minimum_visible_ratio",
+    "data.covered",
+    "head.width",
+    "train.augment",
+)
+_BACKBONE = ("init", "width", "batch_norm", "freeze")
 
 
 @functools.cache
@@ -81,7 +62,7 @@ def has_published_thresholds(params: Params, variant: str) -> bool:
     settings = params.variant(variant)
     if settings.weights is not None:
         return True
-    return as_pairs(params.thresholds(variant)) == _PUBLISHED_THRESHOLDS.get(settings.steps)
+    return as_pairs(params.thresholds(variant)) == _published_thresholds(settings.steps)
 
 
 def published_model(params: Params, variant: str, *, parameters: int | None = None) -> str | None:
@@ -142,17 +123,19 @@ def threshold_miss_rates(thresholds: Thresholds) -> tuple[float | None, float | 
 
 
 def _settings_are_published(params: Params, settings: VariantSettings, parameters: int | None) -> bool:
-    expected = dict(_PUBLISHED_TEST)
+    keys = list(_TEST)
     if settings.weights is None:
-        expected |= _PUBLISHED_TRAINING
-        expected |= {
-            f"backbones.{settings.backbone}.{key}": value
-            for key, value in _PUBLISHED_BACKBONE[settings.backbone].items()
-        }
-    if any(_value(params, key) != value for key, value in expected.items()):
+        keys += [*_TRAINING, *(f"backbones.{settings.backbone}.{key}" for key in _BACKBONE)]
+    published = paper_params()
+    if any(_value(params, key) != _value(published, key) for key in keys):
         return False
     millions = paper_figures()["parameters_millions"].get(model_name(settings))
     return parameters is None or millions is None or abs(parameters / 1e6 / millions - 1) <= 0.01
+
+
+def _published_thresholds(steps: int) -> Thresholds | None:
+    pairs = paper_params().train.targets.thresholds.get(str(steps))
+    return None if pairs is None else as_pairs(pairs)
 
 
 def _value(params: Params, key: str) -> Any:
