@@ -83,8 +83,11 @@ def modules_of(file: Path, seen: set[Path]) -> set[Path]:
         for name in names:
             for base in (ROOT, ROOT / "stages"):
                 module = base / (name.replace(".", "/") + ".py")
+                package = base / name.replace(".", "/") / "__init__.py"
                 if module.is_file():
                     modules_of(module, seen)
+                elif package.is_file() and "import " in package.read_text() and package.parent.name != "alfnet":
+                    modules_of(package, seen)
     return seen
 
 
