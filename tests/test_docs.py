@@ -38,7 +38,9 @@ def test_nothing_outside_a_clone_is_cited(root: Path) -> None:
         assert path == Path(__file__) or not any(words in text for words in outside), path
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/method.md", "docs/fidelity.md", "tests/golden/README.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", "docs/method.md", "docs/fidelity.md", "tests/golden/README.md"]
+)
 def test_links_lead_somewhere(root: Path, document: str) -> None:
     for link in LINK.findall((root / document).read_text()):
         if "://" in link:
