@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from alfnet.cli import compare, data, detect, evaluate, pipeline, prune, weights
+from alfnet.cli import compare, convert, data, detect, evaluate, pipeline, prune, weights
 from alfnet.errors import exit_with_message
 from alfnet.extras import extra_needed
 
@@ -60,6 +60,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, callback
 COMMANDS = (
     evaluate.evaluate,
     compare.compare,
+    convert.convert,
     detect.detect,
     pipeline.profile,
     pipeline.check,

@@ -199,7 +199,7 @@ def ground_truth_of(path: Path, content: Any, warnings: Sequence[str] = ()) -> G
     check_sizes(path, boxes, place)
     known = np.isin(annotation_image_ids, image_ids)
     require(known, annotation_image_ids, "an image_id that is no image's id", "take both lists from the same data set")
-    fraction = (visible_ratios >= 0) & (visible_ratios <= 1)
+    fraction = (visible_ratios >= 0) & (visible_ratios <= 1 + 1e-9)  # a quotient of equal areas may round up
     fraction |= "vis_ratio" in lacking
     require(fraction, visible_ratios, "a vis_ratio outside [0, 1]", "write visible area / full area")
     require((ignored == 0) | (ignored == 1), ignored, "an ignore that is neither 0 nor 1", "write 1 to ignore, else 0")

@@ -33,8 +33,8 @@ def check_density(path: Path, text: str) -> None:
     brackets, commas = text.count("[") + text.count("{"), text.count(",")
     if brackets > 40 * records + 100_000 or commas > 2000 * records + 1_000_000:
         raise AlfnetError(
-            f"{path}: {len(text) / 1e6:.0f} MB of JSON with {brackets} brackets and {commas} commas, but {records} records "
-            "with a box: no list of detections or annotations; it is not read further"
+            f"{path}: {len(text) / 1e6:.0f} MB of JSON with {brackets} brackets and {commas} commas, but {records} "
+            "boxes in it: no list of detections or annotations; it is not read further"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -73,7 +74,8 @@ def read_detections(path: Path, ground_truth: GroundTruth) -> Detections:
         return _checked(path, read_folder(path, ground_truth), ground_truth)
     text, warnings = read_content(path)
     start = text.lstrip()[:1]
-    if start in ("[", "{", '"') or (not start and path.name.removesuffix(".gz").endswith(".json")):
+    quoted = start == '"' and not re.match(r'\s*"[^"\n]*"[,;\t]', text)  # a CSV heading may be quoted, too
+    if start in ("[", "{") or quoted or (not start and path.name.removesuffix(".gz").endswith(".json")):
         columns = _from_json(path, text, ground_truth)
     else:
         columns = read_table(path, text, ground_truth)

@@ -56,7 +56,7 @@ def read_table(path: Path, text: str, ground_truth: GroundTruth) -> Columns:
         columns = [_COLUMN.get(re.sub(r"[^a-z0-9]", "", word.lower())) for word in words]
         if "score" in columns and {"x", "y"} <= set(columns):
             return _with_heading(path, text, number, delimiter, columns, ground_truth)
-        second = _split(opening[1][1], delimiter) if len(opening) > 1 else []
+        second = _split(opening[1][1], _delimiter(opening[1][1])) if len(opening) > 1 else []
         if len(second) > 5 and all(map(is_number, second)):
             remark = (
                 f"{path}: line {number} is a heading without known names and was passed over ({shorten(first, 60)}); the "
