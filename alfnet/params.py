@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from alfnet.errors import AlfnetError
 
-Backbone = Literal["resnet50", "mobilenet"]
+Backbone = Annotated[str, Field(pattern=r"^(resnet50|mobilenet|timm/[A-Za-z0-9_]+)$")]
+"""resnet50 and mobilenet as published, or timm/NAME: any model of timm with feature maps at strides 8, 16 and 32."""
 DataFormat = Literal["citypersons", "coco", "caltech", "crowdhuman", "eurocity", "pennfudan"]
 Section = TypeVar("Section", bound=BaseModel)
 Positive = Annotated[int, Field(gt=0)]
@@ -297,6 +298,9 @@ class TrainSettings(Settings):
     """joint: one update on the summed losses (paper). alternating: one update per step (2018 code)."""
     weight_average: Annotated[float, Field(ge=0, lt=1)] | None
     """Decay per update of the moving average that is then tested; null tests the last weights."""
+    init_from: str | None
+    """A detector (a file of `alfnet`, best in weights/detectors/, which the pipeline watches) whose weights training starts
+    from, as far as they fit; null: from the backbone's."""
     targets: TargetSettings
     augment: AugmentSettings
     precision: Literal["32-true", "bf16-mixed"]

@@ -26,7 +26,11 @@ def main(name: str) -> None:
         copy_weights(variant.weights, out, "detector")
     else:
         backbone = Path("weights/backbones") / f"{variant.backbone}.safetensors"
-        write_first_weights(backbone, out, network_settings(params, name))
+        source = params.train.init_from
+        taken, left = write_first_weights(backbone, out, network_settings(params, name), source)
+        if source is not None:
+            rest = f"; at first weights of their own: {', '.join(left)}" if left else ""
+            print(f"{name}: {taken} tensors from {source}{rest}")
 
 
 if __name__ == "__main__":

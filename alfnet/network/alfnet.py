@@ -24,14 +24,18 @@ from alfnet.network.layers import BatchNorm, SameConv2d, convolve, fill_glorot_n
 from alfnet.network.mobilenet import MobileNet
 from alfnet.network.resnet50 import Bottleneck, ResNet50
 from alfnet.network.settings import NetworkSettings
+from alfnet.network.timm_backbone import PREFIX, TimmBackbone
 from alfnet.network.weight_files import load_tensors, read_weights, write_weights
 from alfnet.params import Backbone
+
+BackboneModule = ResNet50 | MobileNet | TimmBackbone
 
 CHANNEL_MEANS = (103.939, 116.779, 123.68)  # ImageNet's, in the order B, G, R
 PRIOR_PROBABILITY = 0.01  # every anchor's first score (Lin et al., ICCV 2017, section 4.1)
 P3_CHANNELS = 512
 P6_CHANNELS = 256
 PREDICTOR_CHANNELS = 256
+DETECTOR_PREFIX = "detector."  # in a file of first weights: what comes of another detector
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -166,14 +170,31 @@ class ALFNet(nn.Module):
         return model.eval()
 
 
-def write_first_weights(source: str | Path, out: str | Path, settings: NetworkSettings) -> None:
+def write_first_weights(
+    source: str | Path, out: str | Path, settings: NetworkSettings, init_from: str | Path | None = None
+) -> tuple[int, list[str]]:
     """Write what the training of a network starts from: a backbone (from `make_backbone`) and the network's settings.
 
-    Raises AlfnetError where `source` is no such file, or its backbone or width is not that of `settings`.
+    init_from: a detector, of which every tensor that has a place of its shape in the network is taken too. Returns the
+    number of tensors taken from it, and the names in the network that it has nothing for.
+
+    Raises AlfnetError where `source` is no such file, or its backbone or width is not that of `settings`, and where
+    nothing of `init_from` fits.
     """
     tensors, description = read_weights(source, "backbone")
     _check_backbone(source, description, settings)
-    write_weights(out, "backbone", tensors, {**description, "settings": settings.model_dump(mode="json")})
+    taken: dict[str, Tensor] = {}
+    left: list[str] = []
+    if init_from is not None:
+        places = ALFNet(settings).state_dict()
+        offered, _ = read_weights(init_from, "detector")
+        taken = {name: t for name, t in offered.items() if name in places and t.shape == places[name].shape}
+        left = sorted(places.keys() - taken.keys())
+        if not taken:
+            raise AlfnetError(f"{init_from}: nothing in it fits the network; is it a detector with the same backbone?")
+    named = {DETECTOR_PREFIX + name: tensor for name, tensor in taken.items()}
+    write_weights(out, "backbone", tensors | named, {**description, "settings": settings.model_dump(mode="json")})
+    return len(taken), left
 
 
 def read_network_settings(path: str | Path) -> NetworkSettings:
@@ -182,15 +203,23 @@ def read_network_settings(path: str | Path) -> NetworkSettings:
 
 
 def load_backbone_weights(model: ALFNet, path: str | Path) -> None:
-    """Copy the backbone in `path` (`make_backbone` or `write_first_weights`) into `model`.
+    """Copy the backbone in `path` (`make_backbone` or `write_first_weights`), and what it holds of a detector, into `model`.
 
     The file of a backbone with `init: random` holds no weights, and the model keeps those that it has.
     Raises AlfnetError where the file is no such file, or its backbone or width is not the model's.
     """
     tensors, description = read_weights(path, "backbone")
     _check_backbone(path, description, model.settings)
+    of_detector = {
+        name.removeprefix(DETECTOR_PREFIX): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(DETECTOR_PREFIX)
+    }
+    of_backbone = {name: tensor for name, tensor in tensors.items() if not name.startswith(DETECTOR_PREFIX)}
     if description.get("init") != "random":
-        load_tensors(model.backbone, tensors, path)
+        load_tensors(model.backbone, of_backbone, path)
+    if of_detector:
+        load_tensors(model, model.state_dict() | of_detector, path)
 
 
 def _described_settings(path: str | Path, description: Mapping[str, Any]) -> NetworkSettings:
@@ -214,18 +243,25 @@ def _check_backbone(path: str | Path, description: Mapping[str, Any], settings: 
         )
 
 
-def make_backbone_module(backbone: Backbone, *, width: float, momentum: float, fixed: bool) -> ResNet50 | MobileNet:
+def make_backbone_module(backbone: Backbone, *, width: float, momentum: float, fixed: bool) -> BackboneModule:
     """Build a backbone by its name; `fixed` and `momentum` are those of its batch normalisation."""
+    if backbone.startswith(PREFIX):
+        if width != 1:
+            raise AlfnetError(f"backbones.{backbone}.width: {width:g}; a model of timm has one width, 1.0")
+        return TimmBackbone(backbone, momentum=momentum, fixed=fixed)
     make = ResNet50 if backbone == "resnet50" else MobileNet
     return make(width=width, momentum=momentum, fixed=fixed)
 
 
-def initialise_backbone(backbone: ResNet50 | MobileNet, rng: np.random.Generator) -> None:
+def initialise_backbone(backbone: BackboneModule, rng: np.random.Generator) -> None:
     """Fill a backbone's convolutions with normal numbers in the order of its modules; batch normalisation becomes neutral.
 
     The last normalisation of a residual block starts at gamma 0, the block as an identity (Goyal et al., 2017, section
     5.1): else every block adds to the variance of the maps that the heads read, and training from random weights stalls.
     """
+    if isinstance(backbone, TimmBackbone):
+        backbone.initialise(rng)
+        return
     for module in backbone.modules():
         if isinstance(module, nn.Conv2d):
             fill_normalised(module, rng)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from safetensors import SafetensorError
 from torch import Tensor
 
 from alfnet.errors import AlfnetError
+from alfnet.network.alfnet import make_backbone_module
 from alfnet.network.layers import scaled
+from alfnet.network.timm_backbone import PREFIX, features_of
 from alfnet.network.weight_files import write_weights
 from alfnet.params import Backbone, BackboneSettings
 from alfnet.pretrained.download import Progress, download
@@ -31,6 +34,8 @@ def make_backbone(
 
 def _download(settings: BackboneSettings, backbone: Backbone, progress: Progress | None) -> dict[str, Tensor]:
     assert settings.url is not None  # checked with the parameters
+    if backbone.startswith(PREFIX):
+        return _timm_weights(settings, backbone, progress)
     with tempfile.TemporaryDirectory(prefix="alfnet-") as folder:
         path = Path(folder) / f"{backbone}.h5"
         download(settings.url, path, expected_bytes=settings.bytes, md5=settings.md5, progress=progress)
@@ -45,3 +50,23 @@ def _download(settings: BackboneSettings, backbone: Backbone, progress: Progress
             "set the width to the file's, or name another file"
         )
     return tensors
+
+
+def _timm_weights(settings: BackboneSettings, backbone: Backbone, progress: Progress | None) -> dict[str, Tensor]:
+    """The weights of a model of timm from its safetensors file, which names layers as the whole model does."""
+    assert settings.url is not None
+    with tempfile.TemporaryDirectory(prefix="alfnet-") as folder:
+        path = Path(folder) / "model.safetensors"
+        download(settings.url, path, expected_bytes=settings.bytes, md5=settings.md5, progress=progress)
+        module = make_backbone_module(backbone, width=1.0, momentum=settings.batch_norm_momentum, fixed=False)
+        try:
+            extractor = features_of(
+                backbone.removeprefix(PREFIX), pretrained=True, pretrained_cfg_overlay={"file": str(path)}
+            )
+        except (SafetensorError, RuntimeError, KeyError, ValueError, OSError) as error:
+            raise AlfnetError(
+                f"{settings.url}: not the weights of {backbone} in safetensors ({str(error).splitlines()[0]}); "
+                "give the file model.safetensors of that model"
+            ) from None
+    module.extractor.load_state_dict(extractor.state_dict())
+    return dict(module.state_dict())
