@@ -5,6 +5,7 @@ of the variant's own backbone: this one watches all of them and costs a second, 
 weights, or the network's settings that stand in their file, have changed.
 """
 
+from collections import Counter
 from pathlib import Path
 
 from parameters import arguments, checked_params
@@ -29,8 +30,15 @@ def main(name: str) -> None:
         source = params.train.init_from
         taken, left = write_first_weights(backbone, out, network_settings(params, name), source)
         if source is not None:
-            rest = f"; at first weights of their own: {', '.join(left)}" if left else ""
-            print(f"{name}: {taken} tensors from {source}{rest}")
+            print(f"{name}: {taken} tensors from {source}{_rest(left)}")
+
+
+def _rest(names: list[str]) -> str:
+    """What the detector had nothing for, by the parts of the network."""
+    if not names:
+        return ""
+    parts = Counter(".".join(name.split(".")[:3]) for name in names)
+    return "; nothing there for " + ", ".join(f"{part} ({number})" for part, number in parts.items())
 
 
 if __name__ == "__main__":

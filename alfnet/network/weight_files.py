@@ -134,7 +134,7 @@ def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], source: str |
         found, wanted = tensors[name], expected[name]
         if found.shape != wanted.shape:
             problems.append(f"{name} has shape {tuple(found.shape)}, expected {tuple(wanted.shape)}")
-        elif not found.is_floating_point():
+        elif found.is_floating_point() != wanted.is_floating_point():
             problems.append(f"{name} holds {found.dtype}, expected {wanted.dtype}")
     if problems:
         more = f"; and {len(problems) - 3} more differences" if len(problems) > 3 else ""

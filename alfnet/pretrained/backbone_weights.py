@@ -11,7 +11,7 @@ from torch import Tensor
 from alfnet.errors import AlfnetError
 from alfnet.network.alfnet import make_backbone_module
 from alfnet.network.layers import scaled
-from alfnet.network.timm_backbone import PREFIX, features_of
+from alfnet.network.timm_backbone import PREFIX, TimmBackbone, features_of
 from alfnet.network.weight_files import write_weights
 from alfnet.params import Backbone, BackboneSettings
 from alfnet.pretrained.download import Progress, download
@@ -68,5 +68,6 @@ def _timm_weights(settings: BackboneSettings, backbone: Backbone, progress: Prog
                 f"{settings.url}: not the weights of {backbone} in safetensors ({str(error).splitlines()[0]}); "
                 "give the file model.safetensors of that model"
             ) from None
+    assert isinstance(module, TimmBackbone)
     module.extractor.load_state_dict(extractor.state_dict())
     return dict(module.state_dict())

@@ -101,6 +101,24 @@ class Checkpoints:
             fabric.print(f"{path} {fault}: going back to the checkpoint before it", file=sys.stderr)
         return False
 
+    def explain(self, likeness: str, updates: int, schedule: str) -> str | None:
+        """Say why a longer run begins anew, if there is a finished shorter one that differs from it in nothing else.
+
+        `likeness` stands for all that determines the run but the number of updates; it is noted for later runs.
+        """
+        (self.folder / "likeness").write_text(likeness)
+        if self.newest():
+            return None
+        for folder in self.folder.parent.glob(f"{self.name}-*"):
+            other = Checkpoints(folder.parent, self.name, folder.name.removeprefix(f"{self.name}-"))
+            noted = folder / "likeness"
+            if folder != self.folder and noted.is_file() and noted.read_text() == likeness and other.newest():
+                return (
+                    f"a run of {other.newest()} updates is there, but the {schedule} rate of {updates} updates differs "
+                    "from the first one on: training begins anew (a constant rate would go on)"
+                )
+        return None
+
     def newest(self) -> int:
         """Return the update of the newest checkpoint, 0 where there is none."""
         paths = self._paths()

@@ -86,6 +86,7 @@ def train_variant(
     }
     files = [folder / image.file_name for image in images]
     checkpoints = Checkpoints(scratch, f"{name}-{seed}", fingerprint(settings, [first, cache], files))
+    like = settings | {"train": training.model_dump(mode="json", exclude={"updates"})}
     with (
         checkpoints if fabric.is_global_zero else nullcontext(),
         _stopping(checkpoints),
@@ -94,6 +95,11 @@ def train_variant(
     ):
         if params.machine.decoded_images:
             samples.decoded = decode_images(images, folder, scratch / "decoded")
+        if fabric.is_global_zero:
+            likeness = fingerprint(like, [first, cache], files)
+            reason = checkpoints.explain(likeness, training.updates, training.learning_rate.schedule)
+            if reason is not None:
+                print(f"{name}-{seed}: {reason}", file=sys.stderr)
         parents = _parents()
 
         def updated(run: RunState) -> None:
