@@ -186,7 +186,7 @@ def test_two_together_on_a_small_case(golden: Path) -> None:
     assert answer.tried > 1000
     nothing = explain_figures(*case, [parse_got("all@0.75=0.0001")])
     assert not nothing.fits
-    assert len(nothing.explanations) == 3
+    assert 3 <= len(nothing.explanations) <= 5
 
 
 @pytest.mark.parametrize(

@@ -717,33 +717,70 @@ def explain_figures(ground_truth: GroundTruth, detections: Detections, got: Sequ
     """
     if not got:
         raise AlfnetError("no figure was given to explain")
-    overlaps = Overlaps(min(0.3, *(figure.iou for figure in got)))
+    overlaps = Overlaps(_lowest(got))
     base = [Setting.of(ground_truth, detections, figure.subset, figure.iou) for figure in got]
     protocol = tuple(miss_rate_by(setting, overlaps) for setting in base)
     if all(figure.fits(value) for figure, value in zip(got, protocol, strict=True)):
         return Answer(tuple(got), protocol, (), 1)
-    alone: list[tuple[Deviation, list[Setting]]] = []
+    found: list[tuple[Deviation, tuple[float | None, ...]]] = []
     results: list[Explanation] = []
     seen: set[tuple[float | None, ...]] = {protocol}
     for deviation in deviations():
-        settings = [deviation.change(setting) for setting in base]
-        if all(setting is None for setting in settings):
+        figures = _figures(deviation, base, overlaps)
+        if figures is None or figures == protocol:
             continue
-        changed = [setting or before for setting, before in zip(settings, base, strict=True)]
-        figures = tuple(miss_rate_by(setting, overlaps) for setting in changed)
-        if figures == protocol:
-            continue
-        alone.append((deviation, changed))
+        found.append((deviation, figures))
         if figures not in seen:
             seen.add(figures)
             results.append(_explanation((deviation,), figures, got))
     fitting = sorted((result for result in results if result.fits), key=_likelihood)
-    tried = 1 + len(alone)
+    tried = 1 + len(found)
+    nearest = sorted(results, key=lambda result: result.distance)[:3]
+    if not fitting:
+        pairs, more = _in_pairs(ground_truth, detections, base, found, got)
+        tried += more
+        fitting = sorted((result for result in pairs if result.fits), key=_likelihood)
+        nearest += sorted(pairs, key=lambda result: result.distance)[:2]
     if fitting:
         return Answer(tuple(got), protocol, tuple(fitting[:shown]), tried, max(0, len(fitting) - shown))
+    return Answer(tuple(got), protocol, tuple(nearest), tried)
 
+
+def _figures(deviation: Deviation, base: Sequence[Setting], overlaps: Overlaps) -> tuple[float | None, ...] | None:
+    """The figures that a deviation gives, None where it can be in none of the settings."""
+    settings = [deviation.change(setting) for setting in base]
+    if all(setting is None for setting in settings):
+        return None
+    return tuple(miss_rate_by(setting or before, overlaps) for setting, before in zip(settings, base, strict=True))
+
+
+def _in_pairs(
+    ground_truth: GroundTruth,
+    detections: Detections,
+    base: Sequence[Setting],
+    found: Sequence[tuple[Deviation, tuple[float | None, ...]]],
+    got: Sequence[Got],
+) -> tuple[list[Explanation], int]:
+    """Try the deviations two at a time; returns those pairs that come near, and how many were tried.
+
+    A long list of detections is cut where its end counts for nothing (and deviations for which it counts are left out);
+    what fits is then worked out on the whole list.
+    """
+    whole, overlaps = Overlaps(_lowest(got)), Overlaps(_lowest(got))
+    kept = _surest(ground_truth, detections)
+    short = base
+    if kept is not None:
+        some = Detections(detections.image_ids[kept], detections.boxes[kept], detections.scores[kept])
+        short = [Setting.of(ground_truth, some, figure.subset, figure.iou) for figure in got]
+    alone: list[tuple[Deviation, list[Setting]]] = []
+    for deviation, figures in found:
+        if kept is None or _same(_figures(deviation, short, overlaps), figures):
+            changed = [deviation.change(setting) or setting for setting in short]
+            alone.append((deviation, changed))
     # What changes the files goes first: its overlaps are then computed once for all rules.
     alone.sort(key=lambda item: item[0].group not in _OF_FILES)
+    near: list[Explanation] = []
+    tried = 0
     for (first, changed), (second, _) in combinations(alone, 2):
         if first.group == second.group:
             continue
@@ -752,19 +789,39 @@ def explain_figures(ground_truth: GroundTruth, detections: Detections, got: Sequ
         figures_so_far: list[float | None] = []
         for figure, setting in zip(got, changed, strict=True):
             twice = second.change(setting)
-            figures_so_far.append(miss_rate_by(twice, overlaps) if twice is not None else None)
-            if not figure.fits(figures_so_far[-1]):
+            figures_so_far.append(None if twice is None else miss_rate_by(twice, overlaps))
+            value = figures_so_far[-1]
+            if value is None or abs(value - figure.value) > max(0.1, 2 * figure.tolerance):
                 break
         else:
-            figures = tuple(figures_so_far)
-            if figures not in seen:
-                seen.add(figures)
-                results.append(_explanation((first, second), figures, got))
-    fitting = sorted((result for result in results if result.fits), key=_likelihood)
-    if fitting:
-        return Answer(tuple(got), protocol, tuple(fitting[:shown]), tried, max(0, len(fitting) - shown))
-    nearest = sorted(results, key=lambda result: result.distance)
-    return Answer(tuple(got), protocol, tuple(nearest[:3]), tried)
+            explanation = _explanation((first, second), tuple(figures_so_far), got)
+            if kept is not None and explanation.fits:
+                both = [second.change(first.change(setting) or setting) or setting for setting in base]
+                figures = tuple(miss_rate_by(setting, whole) for setting in both)
+                explanation = _explanation((first, second), figures, got)
+            near.append(explanation)
+    distinct = {explanation.figures: explanation for explanation in sorted(near, key=_likelihood, reverse=True)}
+    return list(distinct.values()), tried
+
+
+def _surest(ground_truth: GroundTruth, detections: Detections) -> np.ndarray | None:
+    """Which detections a figure may depend on: up to several false positives an image; None: all."""
+    enough = 5 * len(ground_truth.image_ids) + len(ground_truth.boxes)
+    if len(detections.scores) <= 1.5 * enough:
+        return None
+    order = np.lexsort((detections.image_ids, -detections.scores))[:enough]
+    return np.sort(order)
+
+
+def _same(figures: tuple[float | None, ...] | None, expected: tuple[float | None, ...]) -> bool:
+    return figures is not None and all(
+        one == other or (one is not None and other is not None and abs(one - other) < 1e-9)
+        for one, other in zip(figures, expected, strict=True)
+    )
+
+
+def _lowest(got: Sequence[Got]) -> float:
+    return min(0.3, *(figure.iou for figure in got))
 
 
 def _explanation(used: tuple[Deviation, ...], figures: tuple[float | None, ...], got: Sequence[Got]) -> Explanation:
