@@ -120,7 +120,10 @@ class DataSettings(Settings):
 
 
 class LayoutSettings(Settings):
-    """Where a rendered data set takes its pedestrians from: given CityPersons .mat files instead of the generator."""
+    """Where a rendered data set takes its pedestrians from: given CityPersons .mat files instead of the generator.
+
+    `$NAME` in a path stands for what the environment holds under that name.
+    """
 
     train: str
     val: str

@@ -166,7 +166,7 @@ def _lines(key: str, node: _Node, depth: int) -> list[str]:
 def _dumped(content: dict[str, Any]) -> list[str]:
     from ruamel.yaml import YAML
 
-    yaml = YAML(typ="safe", pure=True)
+    yaml: Any = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False
     yaml.width = 10_000

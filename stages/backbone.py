@@ -5,10 +5,11 @@ from pathlib import Path
 from parameters import arguments, checked_params
 
 from alfnet.errors import exit_with_message
+from alfnet.params import Backbone
 
 
 @exit_with_message
-def main(name: str) -> None:
+def main(name: Backbone) -> None:
     """Make the weights of backbone `name`."""
     params = checked_params()
     from alfnet.pretrained.backbone_weights import make_backbone

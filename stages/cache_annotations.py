@@ -1,6 +1,7 @@
 """Stage `cache_annotations@SPLIT`: the training cache of a split, from the data set's own annotations."""
 
 from pathlib import Path
+from typing import Literal
 
 from parameters import arguments, checked_params
 
@@ -8,7 +9,7 @@ from alfnet.errors import exit_with_message
 
 
 @exit_with_message
-def main(split: str) -> None:
+def main(split: Literal["train", "val"]) -> None:
     """Cache the annotations of `split` (train or val)."""
     data = checked_params().data
     from alfnet.annotations.data_set import write_split_cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -34,13 +35,16 @@ def checked_params() -> Params:
     return params
 
 
-def arguments(*names: str) -> list[str]:
+def arguments(*names: str) -> list[Any]:
     """Return the stage's arguments, as options (`--variant V --seed S`, how DVC quotes them) or in order (`V S`)."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
     given = sys.argv[1:]
     as_options = any(text.startswith("--") for text in given)
     for name in names:
-        parser.add_argument(f"--{name}" if as_options else name, **({"required": True} if as_options else {}))
+        if as_options:
+            parser.add_argument(f"--{name}", required=True)
+        else:
+            parser.add_argument(name)
     values = vars(parser.parse_args(given))
     return [values[name] for name in names]
 

@@ -9,9 +9,17 @@ import numpy as np
 import pytest
 
 from alfnet.annotations.citypersons import ImageAnnotations, Split, read_mat
-from alfnet.annotations.rendered import encode_png, people_of, render_dataset, rows_of, scaled_rows
+from alfnet.annotations.rendered import (
+    encode_png,
+    people_of,
+    render_dataset,
+    render_from_settings,
+    rows_of,
+    scaled_rows,
+)
 from alfnet.errors import AlfnetError
 from alfnet.params import SyntheticSettings
+from alfnet.profiles import load_profile
 from streetscenes import Person
 
 
@@ -183,3 +191,20 @@ def test_an_image_without_people(tmp_path: Path) -> None:
     values = {"seed": 1, "height": 128, "width": 256, "train_images": 1, "val_images": 1, "layout": None}
     render_dataset(SyntheticSettings.model_validate(values), tmp_path / "d", layout={"train": empty, "val": empty})
     assert read_mat(tmp_path / "d" / "annotations" / "anno_train.mat")[0].rows.shape == (0, 10)
+
+
+def test_the_full_size_profile(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = load_profile("citypersons-rendered")
+    assert list(profile.variants) == ["mobilenet-2s"]
+    assert (profile.data.width, profile.data.height) == (2048, 1024)
+    few = profile.synthetic["rendered"].model_copy(update={"train_images": 1, "val_images": 1})
+    monkeypatch.delenv("CITYPERSONS", raising=False)
+    with pytest.raises(AlfnetError, match="CITYPERSONS is not in the environment"):
+        render_from_settings(few, tmp_path / "rendered")
+    monkeypatch.setenv("CITYPERSONS", str(shared / "data" / "citypersons"))
+    render_from_settings(few, tmp_path / "rendered", workers=1)
+    real = read_mat(shared / "data" / "citypersons" / "anno_val.mat", "val")[0]
+    written = read_mat(tmp_path / "rendered" / "annotations" / "anno_val.mat", "val")[0]
+    np.testing.assert_array_equal(written.rows, real.rows)
+    path = tmp_path / "rendered" / "leftImg8bit" / "val" / real.city / real.file_name
+    assert cv2.imread(str(path)).shape == (1024, 2048, 3)

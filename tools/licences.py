@@ -49,11 +49,11 @@ def normalised(name: str) -> str:
 def licence(name: str) -> str:
     """What an installed package says of its licence: expression, classifiers, or the first line of the text."""
     found = metadata.metadata(name)
-    expression = found.get("License-Expression")
+    expression = (found.get_all("License-Expression") or [""])[0]
     classifiers = [
         line.rsplit("::", 1)[1].strip() for line in found.get_all("Classifier") or [] if "License ::" in line
     ]
-    words = (found.get("License") or "").strip().splitlines()
+    words = (found.get_all("License") or [""])[0].strip().splitlines()
     return expression or "; ".join(line for line in classifiers if line != "OSI Approved") or (words or [""])[0]
 
 

@@ -43,7 +43,8 @@ def with_tables(text: str) -> str:
     for name, lines in (("evaluators", evaluators(truth, found)), ("accidents", accidents(truth, found))):
         pattern = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- /table -->)", re.DOTALL)
         table = "\n".join(lines) + "\n"
-        text, count = pattern.subn(lambda match, table=table: match[1] + table + match[2], text)
+        escaped = table.replace("\\", "\\\\")
+        text, count = pattern.subn(rf"\g<1>{escaped}\g<2>", text)
         if count != 1:
             raise ValueError(f"{DOCUMENT.name}: {count} places for the table {name!r}")
     return text

@@ -44,8 +44,8 @@ def main() -> None:
             stage("cache_annotations", split)
         stage("ground_truth")
         collect("scenes and annotations", hashes)
-        for name in params.backbones:
-            stage("backbone", name)
+        for backbone in params.backbones:
+            stage("backbone", backbone)
         for name in params.variants:
             stage("first_weights", name)
             stage("train", name, "1")
@@ -95,10 +95,8 @@ def golden_rates() -> None:
     golden = ROOT / "tests" / "golden"
     Path("golden/fusion").mkdir(parents=True)
     Path("golden/step1.json").write_bytes((golden / "miss_rate_24_dt.json").read_bytes())
-    evaluate_to_files(
-        golden / "miss_rate_24_gt.json", Path("golden"), iou=[0.5, 0.75], results=Path("golden/evaluation"),
-        metrics=Path("golden/metrics.json"), curve=Path("golden/curve.csv"),
-    )  # fmt: skip
+    truth = golden / "miss_rate_24_gt.json"
+    evaluate_to_files(truth, Path("golden"), iou=[0.5, 0.75], results=Path("golden/evaluation"))
 
 
 if __name__ == "__main__":

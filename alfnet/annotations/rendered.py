@@ -7,6 +7,8 @@ file names and anno_{train,val}.mat; and CityPersons' rows become layouts for th
 from __future__ import annotations
 
 import multiprocessing
+import os
+import re
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -86,7 +88,10 @@ def render_from_settings(settings: SyntheticSettings, folder: Path, *, workers: 
     """
     layout: dict[Split, list[ImageAnnotations]] | None = None
     if settings.layout is not None:
-        layout = {"train": read_mat(settings.layout.train, "train"), "val": read_mat(settings.layout.val, "val")}
+        layout = {
+            "train": read_mat(_in_environment(settings.layout.train), "train"),
+            "val": read_mat(_in_environment(settings.layout.val), "val"),
+        }
     with progress_report(f"render {folder.name}", settings.train_images + settings.val_images) as report:
         render_dataset(
             settings, folder, layout=layout, progress=lambda done, total: report.update(done), workers=workers
@@ -192,6 +197,17 @@ def encode_png(image: np.ndarray) -> bytes:
     if not done:
         raise AlfnetError(f"OpenCV cannot encode a PNG file of {image.shape[1]} x {image.shape[0]} pixels")
     return content.tobytes()
+
+
+def _in_environment(path: str) -> str:
+    """The path with `$NAME` replaced by the environment's value. Raises AlfnetError where it has none."""
+    expanded = os.path.expandvars(path)
+    missing = re.search(r"\$\{?(\w+)", expanded)
+    if missing:
+        raise AlfnetError(
+            f"{path}: {missing[1]} is not in the environment; set it to the folder that holds CityPersons' {Path(path).name}"
+        )
+    return expanded
 
 
 def _render(task: _Task) -> np.ndarray:

@@ -8,7 +8,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Self, Union, overload
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, Union, cast, overload
 
 import numpy as np
 import torch
@@ -141,10 +142,10 @@ class Detector:
     def of_variant(cls, weights: str | os.PathLike[str], settings: DetectSettings, accelerator: str) -> Self:
         """Read a detector for the pipeline, on the device that the parameters name."""
         device = torch_device(accelerator, "machine.accelerator")
-        return cls(TorchBackend(ALFNet.load(weights), device), settings)
+        return cls(TorchBackend(ALFNet.load(Path(weights)), device), settings)
 
     @overload
-    def __call__(
+    def __call__(  # type: ignore[overload-overlap]  # a path and an array are Iterable too
         self, images: ImageLike, *, bgr: bool = ..., batch: int | None = ..., tile: tuple[int, int] | None = ...
     ) -> Detections: ...
 
@@ -181,10 +182,9 @@ class Detector:
         """
         several = not isinstance(images, (str, os.PathLike)) and not hasattr(images, "getexif")
         if isinstance(images, np.ndarray) or (several and hasattr(images, "__array__")):
-            several = np.ndim(images) == 4
-        if not several:
-            return self._detect_list([images], bgr, batch, tile)[0]
-        return self._detect_list(images, bgr, batch, tile)
+            several = np.ndim(cast("np.ndarray", images)) == 4
+        detections = self._detect_list(cast("Iterable[ImageLike]", images if several else [images]), bgr, batch, tile)
+        return detections if several else detections[0]
 
     def detect_batch(self, images: np.ndarray, *, tile: tuple[int, int] | None = None) -> list[Selection]:
         """The boxes and scores of the test step in each of `images`, uint8 (N, H, W, 3), channels B G R."""

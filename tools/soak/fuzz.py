@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tools.soak.cases import BAD, Outcome, run_case
@@ -31,7 +32,7 @@ def fuzz(
     seed: int,
     *,
     keep: Path | None = None,
-    on_case: Callable[[], None] = lambda: None,
+    on_case: Callable[[], object] = lambda: None,
 ) -> list[Tally]:
     """Read `cases` damaged files in all, the same number for each reader; return a tally for each.
 
@@ -45,7 +46,7 @@ def fuzz(
             path = folder / reader.file_name
             reader.make(path)
             whole = path.read_bytes()
-            healthy = run_case(lambda reader=reader, path=path: reader.read(path), folder)
+            healthy = run_case(partial(reader.read, path), folder)
             if healthy.outcome != "accepted":
                 raise RuntimeError(f"{reader.name}: the whole file ends with {healthy.outcome}: {healthy.said}")
             for number in range(max(1, cases // len(readers))):
@@ -54,7 +55,7 @@ def fuzz(
                 mutation = MUTATIONS[number % len(MUTATIONS)]
                 damaged = mutation(whole, rng)
                 path.write_bytes(damaged)
-                ending = run_case(lambda reader=reader, path=path: reader.read(path), folder)
+                ending = run_case(partial(reader.read, path), folder)
                 outcome = ending.outcome
                 certain = mutation.__name__ in reader.certain and damaged != whole
                 if outcome == "accepted" and certain and ending.result != healthy.result:

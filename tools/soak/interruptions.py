@@ -25,7 +25,7 @@ from tools.soak.commands import (
 _SAFE = {signal.SIGINT: (0, 130, -2), signal.SIGTERM: (0, 143, -15), signal.SIGKILL: (0, -9)}
 
 
-def signals(tries: int, seed: int, *, on_case: Callable[[], None] = lambda: None) -> list[str]:
+def signals(tries: int, seed: int, *, on_case: Callable[[], object] = lambda: None) -> list[str]:
     """Send each signal at a random moment, `tries` times in all; return what went wrong."""
     rng = random.Random(seed)
     faults = []

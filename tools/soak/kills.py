@@ -29,7 +29,7 @@ class Killed:
     faults: list[str] = field(default_factory=list)
 
 
-def kill_pipeline(kills: int, seed: int, *, on_case: Callable[[], None] = lambda: None) -> Killed:
+def kill_pipeline(kills: int, seed: int, *, on_case: Callable[[], object] = lambda: None) -> Killed:
     """Kill `dvc repro` and all its processes so many times, beginning anew whenever it gets through."""
     rng = random.Random(seed)
     result = Killed()

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from alfnet.params import Backbone
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden"
-BACKBONE = "mobilenet"
+BACKBONE: Backbone = "mobilenet"
 
 
 @dataclass(frozen=True)
@@ -135,10 +137,13 @@ def _read_mat(path: Path) -> str:
 
 
 def _write_cache(path: Path) -> None:
-    from alfnet.annotations.cache import write_training_cache
+    from alfnet.annotations.citypersons import annotated, read_mat
+    from alfnet.annotations.training_cache import TrainingRule, write_training_cache
 
-    _write_mat(path.with_name("made.mat"))
-    write_training_cache(path.with_name("made.mat"), "val", path, width=2048, height=1024, minimum_height=20)
+    made = path.with_name("made.mat")
+    _write_mat(made)
+    images = annotated(read_mat(made, "val"), "val", height=1024, width=2048)
+    write_training_cache(images, "val", path, TrainingRule(20), str(made))
 
 
 def _read_cache(path: Path) -> str:
