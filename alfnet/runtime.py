@@ -56,7 +56,7 @@ def configure_libraries(runtime: Runtime) -> None:
     import torch
 
     keep_freed_memory()
-    # OpenCV's threads would compete with torch's, and its pictures are small.
+    # OpenCV's threads would compete with torch's, and its images are small.
     cv2.setNumThreads(1)
     if runtime == "portable":
         torch.set_num_threads(PORTABLE_THREADS)

@@ -175,7 +175,7 @@ def network() -> Iterator[Row]:
     }
     for (backbone, steps), expected in published.items():
         settings = NetworkSettings(
-            backbone=backbone,  # type: ignore[arg-type]
+            backbone=backbone,
             steps=steps,
             backbone_width=1.0,
             head_width=1.0,

@@ -17,7 +17,7 @@ from tests.tiny import ROOT, write_params
 
 
 def main() -> None:
-    """Run the pipeline's stages in a temporary folder, on small pictures and for a few updates."""
+    """Run the pipeline's stages in a temporary folder, on small images and for a few updates."""
     sys.path.insert(0, str(ROOT / "stages"))
     hashes: dict[str, str] = {}
     mini = load_profile("mini", ROOT / "profiles")  # its widths: which kernels are used depends on the channels

@@ -1,4 +1,4 @@
-"""Detections drawn on a picture."""
+"""Detections drawn on an image."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ Plate = tuple[int, int, int, int]
 """Left, top, width, height of a label in pixels."""
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_SHORT_SIDE = 600  # pixels of a picture's short side per pixel of line
+_SHORT_SIDE = 600  # pixels of an image's short side per pixel of line
 
 
-def draw_detections(picture: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return a copy of `picture` with boxes and scores drawn on it.
+def draw_detections(image: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return a copy of `image` with boxes and scores drawn on it.
 
-    Lines and letters grow with the picture. A label stands above its box; in a crowd the better one stays there and
+    Lines and letters grow with the image. A label stands above its box; in a crowd the better one stays there and
     others move up, tied to their boxes by a line, and one for which there is no room is left out.
 
     Args:
-        picture: uint8 (H, W, 3), B G R.
-        boxes: (K, 4) x1 y1 x2 y2 in pixels of the picture.
+        image: uint8 (H, W, 3), B G R.
+        boxes: (K, 4) x1 y1 x2 y2 in pixels of the image.
         scores: (K,), shown with two decimals.
     """
-    drawn = np.ascontiguousarray(picture).copy()
-    short_side = min(picture.shape[:2])
+    drawn = np.ascontiguousarray(image).copy()
+    short_side = min(image.shape[:2])
     line = max(1, round(short_side / _SHORT_SIDE))
     corners = np.rint(boxes).astype(int).reshape(-1, 4).tolist()
     best_first = np.argsort(-np.asarray(scores), kind="stable").tolist()
@@ -44,7 +44,7 @@ def draw_detections(picture: np.ndarray, boxes: np.ndarray, scores: np.ndarray) 
     plates: dict[int, Plate] = {}
     for index, text in labels.items():
         (width, height), _ = cv2.getTextSize(text, _FONT, size, weight)
-        left = min(max(0, corners[index][0]), max(0, picture.shape[1] - width - 2 * margin))
+        left = min(max(0, corners[index][0]), max(0, image.shape[1] - width - 2 * margin))
         plate = _place(left, corners[index][1], width + 2 * margin, height + 2 * margin, plates.values())
         if plate is not None:
             plates[index] = plate
@@ -62,7 +62,7 @@ def draw_detections(picture: np.ndarray, boxes: np.ndarray, scores: np.ndarray) 
 def _place(left: int, bottom: int, width: int, height: int, plates: Iterable[Plate]) -> Plate | None:
     """A plate with its lower left corner at (left, bottom), or as far above that it overlaps none of `plates`.
 
-    At the picture's upper edge it moves down to row 0, unless others stand there: then there is no room (None).
+    At the image's upper edge it moves down to row 0, unless others stand there: then there is no room (None).
     """
     top = max(0, bottom - height)
     for other_left, other_top, other_width, other_height in sorted(plates, key=lambda plate: -plate[1]):

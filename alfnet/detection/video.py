@@ -117,10 +117,10 @@ class VideoWriter:
             self._size = (height, width)
         if (height, width) != self._size:
             raise AlfnetError(f"{self.path.name}: the frames change their size at frame {frame.number}")
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.image[:height, :width]), format="bgr24")
+        encoded = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.image[:height, :width]), format="bgr24")
         self._last = max(self._last + 1, round(frame.seconds / _TIME_BASE))
-        picture.pts, picture.time_base = self._last, _TIME_BASE
-        self._container.mux(self._stream.encode(picture))
+        encoded.pts, encoded.time_base = self._last, _TIME_BASE
+        self._container.mux(self._stream.encode(encoded))
 
     def close(self) -> None:
         """Write what is still in the encoder, and the index."""

@@ -1,4 +1,4 @@
-"""Giving detections to ground truths: the one matching behind the miss rate, the average precision and the pictures."""
+"""Giving detections to ground truths: the one matching behind the miss rate, the average precision and the drawn images."""
 
 from __future__ import annotations
 

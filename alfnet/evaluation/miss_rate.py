@@ -118,7 +118,7 @@ def match(
     subset: Subset = SUBSETS[0],
     protocol: Protocol = CITYPERSONS,
 ) -> Matches:
-    """Return what became of every detection and ground truth; the same matching as the miss rate's, for pictures.
+    """Return what became of every detection and ground truth; the same matching as the miss rate's, for drawing.
 
     Detections that the protocol leaves out (height outside the subset's margin, beyond the 1000 best of an image) are
     'ignored' like those on an ignored ground truth. Raises AlfnetError for an IoU threshold outside the protocol's range.

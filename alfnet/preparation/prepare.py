@@ -154,18 +154,18 @@ def _pennfudan_entries(source: Path) -> Iterator[_Entry]:
             raise AlfnetError(f"{source}: unpacks to more than {_ARCHIVE_BYTES >> 30} GiB; PennFudanPed.zip has 54 MB")
         texts = Path(temporary) / "Annotation"
         texts.mkdir()
-        pictures: dict[str, str] = {}
+        entries: dict[str, str] = {}
         for entry in archive.infolist():
             parent, name = posixpath.split(entry.filename)
             kind = posixpath.basename(parent)
             if kind == "Annotation" and name.endswith(".txt") and entry.file_size <= _TEXT_BYTES:
                 (texts / posixpath.basename(name)).write_bytes(_content(archive, entry.filename, source))
             elif kind == "PNGImages" and name.endswith(".png"):
-                pictures[name] = entry.filename
+                entries[name] = entry.filename
         for image in read_pennfudan(texts):
-            if image.file_name not in pictures:
+            if image.file_name not in entries:
                 raise AlfnetError(f"{source}: PNGImages/{image.file_name} is not in it; copy or fetch it again")
-            content = _content(archive, pictures[image.file_name], source)
+            content = _content(archive, entries[image.file_name], source)
             yield _Entry(image, _decoder(content, f"{source}/{image.file_name}", (image.height, image.width)))
 
 

@@ -1,1 +1,1 @@
-"""Tables, curves, pictures and the page."""
+"""Tables, curves, images and the page."""

@@ -1,4 +1,4 @@
-"""The gallery: a varied choice of validation images, as data for the page and as a sheet of pictures."""
+"""The gallery: a varied choice of validation images, as data for the page and as a sheet of images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from alfnet.report.outcomes import FALSE_POSITIVE, Outcome
 
 Outcomes = Mapping[str, Mapping[int, Mapping[float, Outcome]]]
 
-# The score of a picture's detections is the lowest one with this many false positives per image, as the middle of the
+# The score of an image's detections is the lowest one with this many false positives per image, as the middle of the
 # range that the miss rate averages: scores of different variants and steps mean different things.
 FALSE_POSITIVES_PER_IMAGE = 0.316
 SCORE_STEPS = 200  # of the page's slider, from 0 to 1
@@ -80,13 +80,13 @@ def gallery_data(
     """
     images = []
     for index in chosen:
-        picture = read_image(image_path(folder, ground_truth.file_names[index]))
+        image = read_image(image_path(folder, ground_truth.file_names[index]))
         mine = np.flatnonzero(ground_truth.annotation_image_ids == ground_truth.image_ids[index])
         ignored = ~_first(outcomes)[ious[0]].counted
         images.append(
             {
                 "name": ground_truth.file_names[index].removesuffix(".png").removesuffix("_leftImg8bit"),
-                "jpeg": _jpeg(picture),
+                "jpeg": _jpeg(image),
                 "truths": [[*_box(ground_truth.boxes[truth]), int(ignored[truth])] for truth in mine],
             }
         )
@@ -171,9 +171,9 @@ def _rounded(values: npt.NDArray[np.float64]) -> list[float]:
     return [round(float(value), 4) for value in values]
 
 
-def _jpeg(picture: npt.NDArray[np.uint8]) -> str:
-    if picture.shape[1] > WIDEST:
-        size = (WIDEST, round(picture.shape[0] * WIDEST / picture.shape[1]))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+def _jpeg(image: npt.NDArray[np.uint8]) -> str:
+    if image.shape[1] > WIDEST:
+        size = (WIDEST, round(image.shape[0] * WIDEST / image.shape[1]))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()

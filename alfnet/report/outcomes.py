@@ -1,4 +1,4 @@
-"""What became of every detection and every pedestrian, for pictures: which were found, and at which score."""
+"""What became of every detection and every pedestrian, for drawing: which were found, and at which score."""
 
 from __future__ import annotations
 

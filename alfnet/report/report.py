@@ -108,7 +108,7 @@ def _write_table(folder: Path, table: Table) -> None:
 
 
 def reference_variant(results: list[VariantResults]) -> str:
-    """Return the variant that pictures show first: resnet50-2s, as in the paper, or the first with the most steps."""
+    """Return the variant that the images show first: resnet50-2s, as in the paper, or the first with the most steps."""
     names = [result.name for result in results]
     if THRESHOLDS_MODEL in names:
         return THRESHOLDS_MODEL

@@ -1,4 +1,4 @@
-"""The sheet of pictures: detections on validation images, with what was found, missed and reported for nothing."""
+"""The sheet of images: detections on validation images, with what was found, missed and reported for nothing."""
 
 from __future__ import annotations
 
@@ -47,25 +47,25 @@ def write_sheet(
     the val images, <city>/<file>.
     """
     score = outcome.score_at(FALSE_POSITIVES_PER_IMAGE)
-    pictures = [read_image(image_path(folder, ground_truth.file_names[index])) for index in chosen]
-    height = round(_WIDTH * pictures[0].shape[0] / pictures[0].shape[1])
+    images = [read_image(image_path(folder, ground_truth.file_names[index])) for index in chosen]
+    height = round(_WIDTH * images[0].shape[0] / images[0].shape[1])
     rows = -(-len(chosen) // _COLUMNS)
     gap, above = 8, 74
     size = (_COLUMNS * (_WIDTH + gap) + gap, rows * (height + gap) + above)
     with style():
         figure = Figure(figsize=(size[0] / _DPI, size[1] / _DPI))
-        for place, (index, picture) in enumerate(zip(chosen, pictures, strict=True)):
+        for place, (index, image) in enumerate(zip(chosen, images, strict=True)):
             left = gap + (place % _COLUMNS) * (_WIDTH + gap)
             top = above + (place // _COLUMNS) * (height + gap)
             box = (left / size[0], 1 - (top + height) / size[1], _WIDTH / size[0], height / size[1])
             axis: Any = figure.add_axes(box)
-            small = cv2.resize(picture, (_WIDTH, height), interpolation=cv2.INTER_AREA)
+            small = cv2.resize(image, (_WIDTH, height), interpolation=cv2.INTER_AREA)
             # The two lowest bits are noise to the eye; without them the file, which Git keeps, is half as large.
             small = (small & 0b11111100) | 0b10
-            axis.imshow(small[:, :, ::-1], interpolation="nearest", extent=(0, picture.shape[1], picture.shape[0], 0))
+            axis.imshow(small[:, :, ::-1], interpolation="nearest", extent=(0, image.shape[1], image.shape[0], 0))
             axis.set_axis_off()
-            axis.set_xlim(0, picture.shape[1])
-            axis.set_ylim(picture.shape[0], 0)
+            axis.set_xlim(0, image.shape[1])
+            axis.set_ylim(image.shape[0], 0)
             for kind, x, y, w, h, text in _boxes(outcome, ground_truth, index, score):
                 _draw(axis, kind, x, y, w, h, text)
         handles = [

@@ -92,7 +92,7 @@ class TrainingSamples(Dataset[tuple[Sample, str, SampleKey]]):
         cache_bytes: int = 0,
         decoded: DecodedImages | None = None,
     ) -> None:
-        """Prepare; no picture is read yet.
+        """Prepare; no image is read yet.
 
         Args:
             images: the content of the training cache.
@@ -121,14 +121,14 @@ class TrainingSamples(Dataset[tuple[Sample, str, SampleKey]]):
         return len(self.images)
 
     def __getstate__(self) -> dict[str, Any]:
-        """For worker processes, which start without the decoded pictures."""
+        """For worker processes, which start without the decoded images."""
         return {**self.__dict__, "_decoded": {}, "_decoded_bytes": 0}
 
     def __getitem__(self, key: SampleKey) -> tuple[Sample, str, SampleKey]:
         epoch, index = key
         image = self.images[index]
         rng = _generator(self.seed, _SAMPLE, epoch, index)
-        sample = augment(self._picture(index), image.pedestrians, image.ignore_regions, self.settings, rng)
+        sample = augment(self._pixels(index), image.pedestrians, image.ignore_regions, self.settings, rng)
         return sample, image.file_name, key
 
     def check_files(self) -> None:
@@ -147,22 +147,22 @@ class TrainingSamples(Dataset[tuple[Sample, str, SampleKey]]):
         )
 
     def batch(self, keys: Sequence[SampleKey]) -> Batch:
-        """The samples of `keys` as one batch. Raises AlfnetError naming a picture that is missing or damaged."""
+        """The samples of `keys` as one batch. Raises AlfnetError naming an image that is missing or damaged."""
         return collate([self[key] for key in keys])
 
-    def _picture(self, index: int) -> np.ndarray:
-        """The decoded picture (H, W, 3), uint8 B G R; not to be written to."""
+    def _pixels(self, index: int) -> np.ndarray:
+        """The decoded image (H, W, 3), uint8 B G R; not to be written to."""
         if self.decoded is not None:
             return self.decoded[index]
         if index in self._decoded:
             return self._decoded[index]
         image = self.images[index]
-        picture = read_image(self.folder / image.file_name, expected_size=(image.height, image.width))
+        pixels = read_image(self.folder / image.file_name, expected_size=(image.height, image.width))
         # The first that fit stay: every epoch needs every image once, so throwing out the oldest would hit nothing.
-        if self._decoded_bytes + picture.nbytes <= self.cache_bytes and get_worker_info() is None:
-            self._decoded[index] = picture
-            self._decoded_bytes += picture.nbytes
-        return picture
+        if self._decoded_bytes + pixels.nbytes <= self.cache_bytes and get_worker_info() is None:
+            self._decoded[index] = pixels
+            self._decoded_bytes += pixels.nbytes
+        return pixels
 
 
 def collate(samples: Sequence[tuple[Sample, str, SampleKey]]) -> Batch:
@@ -254,7 +254,7 @@ def loader(
     ahead in as many processes, which end with the iterator.
 
     Raises:
-        AlfnetError: a picture is missing, damaged or of another size than the cache says; from workers alike. Also where
+        AlfnetError: an image is missing, damaged or of another size than the cache says; from workers alike. Also where
             workers cannot hand over their batches (too little shared memory), die, or give nothing for five minutes.
     """
     batches = UpdateBatches(

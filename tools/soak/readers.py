@@ -201,7 +201,7 @@ def _weights() -> list[Reader]:
 # images
 
 
-def _picture() -> np.ndarray:
+def _image() -> np.ndarray:
     rng = np.random.default_rng(2)
     import cv2
 
@@ -212,7 +212,7 @@ def _encoded(suffix: str) -> Callable[[Path], object]:
     def make(path: Path) -> None:
         import cv2
 
-        path.write_bytes(cv2.imencode(suffix, _picture())[1].tobytes())
+        path.write_bytes(cv2.imencode(suffix, _image())[1].tobytes())
 
     return make
 
