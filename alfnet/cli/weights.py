@@ -32,3 +32,42 @@ def weights_import(
     parameters = count_parameters(model)
     model.save(out, extra={"parameters": str(parameters), **imported_origin(backbone.value)})
     print(f"{out}: {backbone.value}, {steps} steps, {parameters / 1e6:.1f} M parameters")
+
+
+@app.command("info")
+def weights_info(
+    file: Annotated[Path, typer.Argument(help="A weight file that alfnet wrote.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what is in a weight file: the network, and what it was trained on."""
+    import json
+
+    from alfnet.network.origin import weights_summary
+
+    summary = weights_summary(file)
+    if as_json:
+        print(json.dumps(summary, indent=1))
+        return
+    width = max(map(len, summary))
+    for key, value in summary.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        print(f"{key.replace('_', ' '):<{width}}  {shown}")
+
+
+@app.command("stamp")
+def weights_stamp(
+    file: Annotated[Path, typer.Argument(help="A detector.")],
+    metrics: Annotated[
+        Path, typer.Option(help="Its miss rates: metrics/VARIANT.json, or what `evaluate --out` wrote.")
+    ],
+    out: Annotated[Path, typer.Option(help="The safetensors file to write: the same weights.")],
+) -> None:
+    """Copy a detector with its miss rates in the file, so that whoever gets it can read them (`weights info`)."""
+    from alfnet.network.origin import stamp
+    from alfnet.network.weight_files import is_weight_file
+    from alfnet.outputs import check_outputs, check_replaceable
+
+    check_outputs({"--out": out}, {"the detector": file, "--metrics": metrics})
+    check_replaceable(out, "detector", is_weight_file)
+    rates = stamp(file, metrics, out)
+    print(f"{out}: " + ", ".join(f"{value} % at IoU {iou}" for iou, value in rates.items()))

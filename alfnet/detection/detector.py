@@ -145,7 +145,7 @@ class Detector:
         return cls(TorchBackend(ALFNet.load(Path(weights)), device), settings)
 
     @overload
-    def __call__(  # type: ignore[overload-overlap]  # a path and an array are Iterable too
+    def __call__(  # type: ignore[overload-overlap]  # a str is iterable too
         self, images: ImageLike, *, bgr: bool = ..., batch: int | None = ..., tile: tuple[int, int] | None = ...
     ) -> Detections: ...
 
@@ -180,11 +180,9 @@ class Detector:
         Raises:
             AlfnetError: a file cannot be read, an array is not uint8 or of another shape, or memory does not suffice.
         """
-        several = not isinstance(images, (str, os.PathLike)) and not hasattr(images, "getexif")
-        if isinstance(images, np.ndarray) or (several and hasattr(images, "__array__")):
-            several = np.ndim(cast("np.ndarray", images)) == 4
-        detections = self._detect_list(cast("Iterable[ImageLike]", images if several else [images]), bgr, batch, tile)
-        return detections if several else detections[0]
+        if _is_one_image(images):
+            return self._detect_list([cast("ImageLike", images)], bgr, batch, tile)[0]
+        return self._detect_list(cast("Iterable[ImageLike]", images), bgr, batch, tile)
 
     def detect_batch(self, images: np.ndarray, *, tile: tuple[int, int] | None = None) -> list[Selection]:
         """The boxes and scores of the test step in each of `images`, uint8 (N, H, W, 3), channels B G R."""
@@ -297,6 +295,12 @@ class Detector:
         needed, free = number * self.backend.bytes_needed(height, width), free_memory()
         if free is not None and needed > free:
             raise too_large(height, width, f"needs about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free")
+
+
+def _is_one_image(images: Any) -> bool:
+    if isinstance(images, (str, os.PathLike)) or hasattr(images, "getexif"):
+        return True
+    return hasattr(images, "__array__") and np.ndim(images) != 4
 
 
 def batch_size(height: int, width: int) -> int:

@@ -81,12 +81,17 @@ def read_extra(path: str | Path) -> dict[str, str]:
     return dict(description.get("extra", {}))
 
 
-def read_extra_only(path: str | Path) -> dict[str, str]:
-    """Return the `extra` entries of a weight file of any kind, without its tensors; empty where there are none."""
+def read_description(path: str | Path) -> dict[str, Any]:
+    """Return the description in a weight file of any kind, without its tensors; AlfnetError as for `read_weights`."""
     path = Path(path)
     kind = weights_kind(path)
     with safe_open(str(path), "pt") as file:
-        extra = _description(path, kind, file.metadata() or {}).get("extra", {})
+        return _description(path, kind, file.metadata() or {})
+
+
+def read_extra_only(path: str | Path) -> dict[str, str]:
+    """Return the `extra` entries of a weight file of any kind, without its tensors; empty where there are none."""
+    extra = read_description(path).get("extra", {})
     return {key: value for key, value in extra.items() if isinstance(value, str)} if isinstance(extra, dict) else {}
 
 
