@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Union, cast, overload
 
@@ -34,7 +33,8 @@ from alfnet.errors import AlfnetError
 from alfnet.images import read_image
 from alfnet.network.alfnet import ALFNet
 from alfnet.network.origin import origin_sentence
-from alfnet.params import DetectSettings, check_section, load_params
+from alfnet.params import DetectSettings, check_section
+from alfnet.profiles import PACKAGED, PAPER, load_profile
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -64,9 +64,8 @@ class StepDetections:
 
 @functools.cache
 def published_settings() -> DetectSettings:
-    """The published way from predictions to boxes: `detect` of profiles/citypersons.yaml, which the package carries."""
-    with resources.as_file(resources.files("alfnet") / "citypersons.yaml") as path:
-        return load_params(path).detect
+    """The published way from predictions to boxes: `detect` of the profile of the paper, which the package carries."""
+    return load_profile(PAPER, PACKAGED).detect
 
 
 class Detector:
