@@ -349,6 +349,8 @@ class DetectSettings(Settings):
 class EvaluateSettings(Settings):
     """The miss rates that are computed."""
 
+    protocol: Literal["citypersons", "caltech-original", "caltech-new", "caltech-new-2016", "crowdhuman"]
+    """The benchmark whose rules of matching and averaging hold (`alfnet.evaluation.protocol`), on CityPersons' subsets."""
     iou: Annotated[list[Annotated[float, Field(ge=0.5, le=0.95)]], Field(min_length=1)]
 
     @field_validator("iou")

@@ -17,6 +17,7 @@ def main(name: str, seed: str) -> None:
         Path("cache/ground_truth.json"),
         Path("detections") / name / seed,
         iou=params.evaluate.iou,
+        protocol=params.evaluate.protocol,
         fold=params.data.fold(seed_of(params, seed)),
         results=Path("evaluation") / name / seed,
     )

@@ -270,28 +270,30 @@ def evaluate_columns(
 
 
 def evaluate_variant(
-    ground_truth: Path, folder: Path, *, iou: Sequence[float], fold: int | None = None
+    ground_truth: Path, folder: Path, *, iou: Sequence[float], fold: int | None = None, protocol: str = "citypersons"
 ) -> tuple[dict[str, Any], list[tuple[int, str, str, float, float]]]:
     """Evaluate all detections of a variant: step1.json, step2.json, ... and fusion/*.json in its folder.
 
-    `fold`: on the images of this part of a cross-validation alone. Returns results, {"steps": {"1": {"iou_0.50": {subset:
-    percent or None}, ..., "AP", "AP50", "AP75"}, ...}, "fusion": {"C1B1": {"iou_0.50": {...}, ...}, ...}}, and the steps'
-    thinned curves in rows of test step, IoU, subset, FPPI and miss rate. Raises AlfnetError where step1.json is not there
-    or a file is wrong.
+    `fold`: on the images of this part of a cross-validation alone. `protocol`: the benchmark whose rules hold, on
+    CityPersons' subsets. Returns results, {"steps": {"1": {"iou_0.50": {subset: percent or None}, ..., "AP", "AP50",
+    "AP75"}, ...}, "fusion": {"C1B1": {"iou_0.50": {...}, ...}, ...}}, and the steps' thinned curves in rows of test step,
+    IoU, subset, FPPI and miss rate. Raises AlfnetError where step1.json is not there or a file is wrong.
     """
     steps = {int(number[1]): path for path in Path(folder).glob("step*.json") if (number := _STEP.match(path.name))}
     if 1 not in steps:
         raise AlfnetError(f"{folder}: no step1.json in it; expected detections as the stage `detect` writes them")
     truth = read_ground_truth(ground_truth).of_fold(fold)
+    rules = find_protocol(protocol)
     results: dict[str, Any] = {"steps": {}, "fusion": {}}
     rows: list[tuple[int, str, str, float, float]] = []
     for step, path in sorted(steps.items()):
         found = read_detections(path, truth)
-        rates = evaluate(truth, found, iou)
+        rates = evaluate(truth, found, iou, CITYPERSONS.subsets, rules)
         results["steps"][str(step)] = _rounded(rates) | _rounded_precision(truth, found)
-        rows += [(step, *row) for row in curve_rows(rates)]
+        rows += [(step, *row) for row in curve_rows(rates, rules)]
     for path in sorted((Path(folder) / "fusion").glob("*.json")):
-        results["fusion"][path.stem] = _rounded(evaluate(truth, read_detections(path, truth), iou))
+        fused = evaluate(truth, read_detections(path, truth), iou, CITYPERSONS.subsets, rules)
+        results["fusion"][path.stem] = _rounded(fused)
     return results, rows
 
 

@@ -15,14 +15,20 @@ from alfnet.files import atomic_path, write_json, write_text
 
 
 def evaluate_to_files(
-    ground_truth: Path, detections: Path, *, iou: Sequence[float], results: Path, fold: int | None = None
+    ground_truth: Path,
+    detections: Path,
+    *,
+    iou: Sequence[float],
+    results: Path,
+    fold: int | None = None,
+    protocol: str = "citypersons",
 ) -> None:
     """Evaluate the detections of a variant (the folder that `detect_split` wrote).
 
-    fold: only on the images of this part of a cross-validation.
+    fold: only on the images of this part of a cross-validation. protocol: the benchmark whose rules hold.
     results: a folder with results.json (every test step, IoU, subset and score fusion) and curves.csv (every test step).
     """
-    found, rows = evaluate_variant(ground_truth, detections, iou=iou, fold=fold)
+    found, rows = evaluate_variant(ground_truth, detections, iou=iou, fold=fold, protocol=protocol)
     with atomic_path(results) as temporary:
         temporary.mkdir()
         write_json(temporary / "results.json", found, indent=1)

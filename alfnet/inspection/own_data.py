@@ -12,8 +12,7 @@ from alfnet.errors import AlfnetError
 from alfnet.files import write_text
 from alfnet.inspection.findings import plural
 from alfnet.params import check_params
-
-PROFILES = Path("profiles")
+from alfnet.profiles import merged_text, profiles
 
 # Height and width, the smallest first: images are shrunk into the smallest in which people are tall enough.
 FRAMES = ((256, 512), (512, 1024), (1024, 2048))
@@ -30,12 +29,9 @@ def write_own_params(path: Path, images: Path | None, category: str | None, out:
 
     from ruamel.yaml import YAML
 
-    template = PROFILES / "own.yaml"
-    if not template.is_file():
-        raise AlfnetError(f"{template}: no such file; run this in the project's folder")
-    known = {profile.read_bytes() for profile in PROFILES.glob("*.yaml")}
-    mine = out.is_file() and b"profile: own" in out.read_bytes()
-    if out.exists() and out.read_bytes() not in known and not mine and not force:
+    present = out.read_text() if out.is_file() else None
+    untouched = present is None or "profile: own\n" in present or present in map(merged_text, profiles())
+    if not untouched and not force:
         raise AlfnetError(
             f"{out} holds changes that no profile has; keep them as profiles/YOURS.yaml, or add --force to lose them"
         )
@@ -43,7 +39,7 @@ def write_own_params(path: Path, images: Path | None, category: str | None, out:
     height, width = choose_frame(annotated)
     folder = images or next(one for one in (path.parent / "images", path.parent) if one.is_dir())
     yaml = YAML()
-    content = yaml.load(template.read_text())
+    content = yaml.load(merged_text("own"))
     prepare = content["prepare"]["own"]
     prepare["url"] = path.resolve().as_uri()
     prepare["images"] = str(folder.resolve())
