@@ -1,8 +1,9 @@
-"""Trains two updates on N CPU processes and saves the weights; run by test_training_train.py, as Fabric starts scripts."""
+"""Trains 20 updates on N CPU processes and saves weights and losses; run by test_training_processes.py."""
 
 from __future__ import annotations
 
-import sys
+import argparse
+import os
 from pathlib import Path
 
 from alfnet.runtime import configure
@@ -11,33 +12,71 @@ configure("portable")
 
 from safetensors.torch import save_file  # noqa: E402
 
+from alfnet.files import write_json  # noqa: E402
 from alfnet.training.checkpoints import Checkpoints  # noqa: E402
+from alfnet.training.run import _one_of_several  # noqa: E402
+from alfnet.training.state import RunState  # noqa: E402
 from alfnet.training.train import train, training_fabric  # noqa: E402
-from tests.test_training_train import THRESHOLDS, constant_rate, machine, network, noisy_pictures, samples, settings  # noqa: E402
+from tests.test_training_train import (  # noqa: E402
+    THRESHOLDS,
+    Recorder,
+    constant_rate,
+    machine,
+    network,
+    noisy_pictures,
+    samples,
+    settings,
+)
 
 
-def main(devices: int, steps: str, images: Path, out: Path) -> None:
-    """Train with `devices` processes of one image each, so that batches of two are complete."""
+def main() -> None:
+    """Train a batch of four, all images at once in memory, over as many processes as there are."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("devices", type=int)
+    parser.add_argument("steps")
+    parser.add_argument("images", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--updates", type=int, default=20)
+    parser.add_argument("--stop-after", type=int)
+    parser.add_argument("--die-after", type=int)
+    parser.add_argument("--scratch", type=Path)
+    given = parser.parse_args()
     train_settings = settings(
-        updates=2,
-        images_per_device=1,
-        steps=steps,
-        learning_rate=constant_rate(),
+        updates=given.updates,
+        batch=4,
+        images_per_device=4 // given.devices,
+        steps=given.steps,
+        learning_rate=constant_rate() | {"peak": 1e-4},
+        log_every=1,
     )
-    on_machine = machine(devices=devices, checkpoint_every=1)
-    fabric = training_fabric(train_settings, on_machine)
-    model = train(
-        network(batch_norm="fixed"),
-        samples((noisy_pictures(None), images), train_settings),
-        train_settings,
-        THRESHOLDS["2"],
-        on_machine,
-        fabric=fabric,
-        checkpoints=Checkpoints(out.parent / f"scratch{devices}", "x", "0" * 64),
-    )
+    recorder = Recorder()
+    fabric = training_fabric(train_settings, machine(devices=given.devices), loggers=[recorder])
+
+    def on_update(run: RunState) -> None:
+        if run.update == given.stop_after:
+            os._exit(0)
+        if run.update == given.die_after and fabric.global_rank == fabric.world_size - 1:
+            from alfnet.errors import AlfnetError
+
+            raise AlfnetError("made to fail")
+
+    with _one_of_several(fabric):
+        model = train(
+            network(),
+            samples((noisy_pictures(None), given.images), train_settings),
+            train_settings,
+            THRESHOLDS["2"],
+            machine(devices=given.devices),
+            fabric=fabric,
+            checkpoints=Checkpoints(given.scratch or given.out.parent / f"scratch{given.devices}", "x", "0" * 64),
+            on_update=on_update,
+        )
     if fabric.is_global_zero:
-        save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, out)
+        save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, given.out)
+        write_json(given.out.with_suffix(".json"), recorder.logged)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
+    from alfnet.errors import exit_with_message
+
+    exit_with_message(main)()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -147,19 +148,17 @@ class BatchNorm(nn.Module):
 
         torch.nn.SyncBatchNorm does this on GPUs alone.
         """
-        from torch.distributed import get_world_size
-        from torch.distributed.nn.functional import all_reduce
-
+        world = torch.distributed.get_world_size()
         values = input.float()  # sums over a batch are too long for bfloat16
         variance, mean = torch.var_mean(values, dim=(0, 2, 3), correction=0)
-        shift = mean - self.running_mean  # small, so that its square takes little from the sum
-        sums: Tensor = all_reduce(torch.stack([shift, variance + shift * shift]))  # with the gradient
-        shift, second_moment = sums / get_world_size()
-        mean, variance = self.running_mean + shift, second_moment - shift * shift
+        mean, variance = mean.double(), variance.double()  # few numbers, of which differences are taken
+        sums: Tensor = _SumOverProcesses.apply(torch.stack([mean, variance + mean * mean]))
+        mean, second_moment = sums / world
+        mean, variance = mean.float(), (second_moment - mean * mean).float()
         scale = self.weight * torch.rsqrt(variance + BATCH_NORM_EPSILON)
         offset = self.bias - mean * scale
         with torch.no_grad():
-            count = input.numel() // input.shape[1] * get_world_size()
+            count = input.numel() // input.shape[1] * world
             self.running_mean.lerp_(mean.detach(), self.momentum)
             self.running_var.lerp_(variance.detach() * (count / max(1, count - 1)), self.momentum)
         return torch.addcmul(offset[:, None, None], values, scale[:, None, None]).to(input.dtype)
@@ -167,6 +166,24 @@ class BatchNorm(nn.Module):
     def extra_repr(self) -> str:
         """Name the size and the mode in the printed model."""
         return f"{self.weight.shape[0]}, {'fixed' if self.fixed else f'momentum={self.momentum}'}"
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """The sum of a tensor over all processes; so is its gradient, since every process' loss depends on every tensor."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        """Add up."""
+        total = tensor.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """Add up."""
+        total = gradient.clone()
+        torch.distributed.all_reduce(total)
+        return total
 
 
 class ConvNorm(nn.Module):
