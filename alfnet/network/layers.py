@@ -149,12 +149,12 @@ class BatchNorm(nn.Module):
         torch.nn.SyncBatchNorm does this on GPUs alone.
         """
         world = torch.distributed.get_world_size()
-        values = input.float()  # sums over a batch are too long for bfloat16
+        values = input.to(self.running_mean.dtype)  # sums over a batch are too long for bfloat16
         variance, mean = torch.var_mean(values, dim=(0, 2, 3), correction=0)
         mean, variance = mean.double(), variance.double()  # few numbers, of which differences are taken
         sums: Tensor = _SumOverProcesses.apply(torch.stack([mean, variance + mean * mean]))
         mean, second_moment = sums / world
-        mean, variance = mean.float(), (second_moment - mean * mean).float()
+        mean, variance = mean.to(values.dtype), (second_moment - mean * mean).to(values.dtype)
         scale = self.weight * torch.rsqrt(variance + BATCH_NORM_EPSILON)
         offset = self.bias - mean * scale
         with torch.no_grad():
