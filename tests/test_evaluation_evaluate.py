@@ -112,6 +112,11 @@ def test_variant(golden: Path, tmp_path: Path) -> None:
     assert set(results["steps"]["1"]["iou_0.50"].values()) == {100.0}
     assert list(results["fusion"]) == ["C1+C2_B2", "C1B1"]
     assert results["fusion"]["C1B1"]["iou_0.50"] == results["steps"]["2"]["iou_0.50"]
+    interval = results["intervals"]["10"]["iou_0.75"]["all"]
+    assert interval["low"] <= results["steps"]["10"]["iou_0.75"]["all"] <= interval["high"]
+    everybody_missed = results["errors"]["1"]["iou_0.50"]
+    assert everybody_missed["background"]["misses"] > 0
+    assert all(kind["false_positives"] == 0 for kind in everybody_missed.values())
     assert {row[:3] for row in rows} == {(s, i, n) for s in (1, 2, 10) for i in ("0.50", "0.75") for n in SUBSET_ORDER}
 
 

@@ -17,7 +17,9 @@ from alfnet.evaluation.average_precision import average_precision
 from alfnet.evaluation.bootstrap import Interval
 from alfnet.evaluation.bootstrap import bootstrap as resampled
 from alfnet.evaluation.curves import curve_rows, curves_csv
+from alfnet.evaluation.error_kinds import ErrorKinds, error_kinds
 from alfnet.evaluation.miss_rate import MissRates, evaluate, iou_key
+from alfnet.evaluation.outcomes import all_outcomes, outcomes
 from alfnet.evaluation.protocol import CALTECH_NEW_2016, CITYPERSONS, Protocol, find_protocol
 from alfnet.evaluation.subsets import Subset, distinct, without_visibility
 from alfnet.files import write_json, write_text
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from alfnet.evaluation.deviations import Answer
-    from alfnet.evaluation.error_kinds import ErrorKinds
 
 _STEP = re.compile(r"^step([1-9][0-9]*)\.json$")
 
@@ -63,9 +64,6 @@ class Evaluation:
 
         Raises AlfnetError for a subset that was not evaluated.
         """
-        from alfnet.evaluation.error_kinds import error_kinds
-        from alfnet.evaluation.outcomes import outcomes
-
         chosen = next((one for one in self.subsets if one.name == subset), self.subsets[0] if subset is None else None)
         if chosen is None:
             raise AlfnetError(f"no subset {subset!r}; there are {', '.join(one.name for one in self.subsets)}")
@@ -260,10 +258,7 @@ def evaluate_columns(
     intervals = None
     if bootstrap is not None:
         intervals = resampled(truth, found, iou, chosen, protocol, resamples=bootstrap, seed=seed)
-        results["intervals"] = {
-            key: {subset: None if one is None else one.to_dict() for subset, one in row.items()}
-            for key, row in intervals.items()
-        }
+        results["intervals"] = _intervals(intervals)
     return Evaluation(
         results, rates.pedestrians, *counts, warnings, rates, chosen, protocol, truth, found, intervals, name.name
     )
@@ -276,25 +271,40 @@ def evaluate_variant(
 
     `fold`: on the images of this part of a cross-validation alone. `protocol`: the benchmark whose rules hold, on
     CityPersons' subsets. Returns results, {"steps": {"1": {"iou_0.50": {subset: percent or None}, ..., "AP", "AP50",
-    "AP75"}, ...}, "fusion": {"C1B1": {"iou_0.50": {...}, ...}, ...}}, and the steps' thinned curves in rows of test step,
-    IoU, subset, FPPI and miss rate. Raises AlfnetError where step1.json is not there or a file is wrong.
+    "AP75"}, ...}, "fusion": {"C1B1": {"iou_0.50": {...}, ...}, ...}, "intervals": {"1": {"iou_0.50": {subset: {"low",
+    "high", "standard_error"} or None}}}, "errors": {"1": {"iou_0.50": {kind: {"false_positives", "misses",
+    "miss_rate_if_mended"}}}}}, and the steps' thinned curves in rows of test step, IoU, subset, FPPI and miss rate.
+    Intervals are over resampled images (`alfnet.evaluation.bootstrap`), errors those of Reasonable
+    (`alfnet.evaluation.error_kinds`). Raises AlfnetError where step1.json is not there or a file is wrong.
     """
     steps = {int(number[1]): path for path in Path(folder).glob("step*.json") if (number := _STEP.match(path.name))}
     if 1 not in steps:
         raise AlfnetError(f"{folder}: no step1.json in it; expected detections as the stage `detect` writes them")
     truth = read_ground_truth(ground_truth).of_fold(fold)
     rules = find_protocol(protocol)
-    results: dict[str, Any] = {"steps": {}, "fusion": {}}
+    results: dict[str, Any] = {"steps": {}, "fusion": {}, "intervals": {}, "errors": {}}
     rows: list[tuple[int, str, str, float, float]] = []
     for step, path in sorted(steps.items()):
         found = read_detections(path, truth)
         rates = evaluate(truth, found, iou, CITYPERSONS.subsets, rules)
         results["steps"][str(step)] = _rounded(rates) | _rounded_precision(truth, found)
+        results["intervals"][str(step)] = _intervals(resampled(truth, found, iou, CITYPERSONS.subsets, rules))
+        results["errors"][str(step)] = {
+            iou_key(one.iou): error_kinds(one).summary()["kinds"]
+            for one in all_outcomes(truth, found, iou, CITYPERSONS.subsets[:1], rules)
+        }
         rows += [(step, *row) for row in curve_rows(rates, rules)]
     for path in sorted((Path(folder) / "fusion").glob("*.json")):
         fused = evaluate(truth, read_detections(path, truth), iou, CITYPERSONS.subsets, rules)
         results["fusion"][path.stem] = _rounded(fused)
     return results, rows
+
+
+def _intervals(found: dict[str, dict[str, Interval | None]]) -> dict[str, dict[str, dict[str, float] | None]]:
+    return {
+        key: {subset: None if one is None else one.to_dict() for subset, one in row.items()}
+        for key, row in found.items()
+    }
 
 
 def _rounded(rates: MissRates) -> dict[str, dict[str, float | None]]:
