@@ -31,6 +31,8 @@ EXTRA_OF_MODULE = {
     "onnx": "export",
     "onnxruntime": "export",
     "onnxscript": "export",
+    "openvino": "export",
+    "nncf": "export",
 }
 """The smallest extra that brings a module (its name when imported)."""
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from alfnet.cli import compare, convert, data, detect, evaluate, pipeline, prune, weights
+from alfnet.cli import compare, convert, data, detect, evaluate, export, pipeline, prune, weights
 from alfnet.errors import exit_with_message
 from alfnet.extras import extra_needed
 
@@ -20,6 +20,7 @@ EXTRAS = {
     "check": "pipeline",
     "data": "train",
     "detect": "detect",
+    "export": "export",
     "profile": "pipeline",
     "prune": "pipeline",
     "schema": "pipeline",
@@ -62,6 +63,7 @@ COMMANDS = (
     compare.compare,
     convert.convert,
     detect.detect,
+    export.export,
     pipeline.profile,
     pipeline.check,
     pipeline.schema,

@@ -43,7 +43,7 @@ def detect(
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ..., mps.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Images at once; else by their size.")] = None,
-    backend: Annotated[str, typer.Option(help="What runs the network.")] = "torch",
+    backend: Annotated[str, typer.Option(help="torch; onnx or openvino for exported files.")] = "torch",
     tile: Annotated[
         str | None, typer.Option(help="Look at very large images in parts of WIDTHxHEIGHT, e.g. 2048x1024.")
     ] = None,

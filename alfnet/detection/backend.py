@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from alfnet.boxes.anchors import STRIDES
 from alfnet.errors import AlfnetError
+from alfnet.extras import extra_needed
 from alfnet.network.alfnet import ALFNet, normalise
 from alfnet.network.settings import NetworkSettings
 
@@ -131,7 +133,22 @@ def torch_device(name: str, where: str) -> torch.device:
     return device
 
 
-BACKENDS: dict[str, Callable[[Path, str], Backend]] = {"torch": TorchBackend.open}
+def _elsewhere(function: str) -> Callable[[Path, str], Backend]:
+    """A backend of `alfnet.export`, imported when it is asked for: it needs another runtime."""
+
+    def opened(weights: Path, device: str) -> Backend:
+        with extra_needed("export"):
+            backend: Backend = getattr(import_module("alfnet.export.runtimes"), function)(weights, device)
+        return backend
+
+    return opened
+
+
+BACKENDS: dict[str, Callable[[Path, str], Backend]] = {
+    "torch": TorchBackend.open,
+    "onnx": _elsewhere("open_onnx"),
+    "openvino": _elsewhere("open_openvino"),
+}
 """By the name that `--backend` takes: a function of the weight file and the device's name."""
 
 

@@ -1,0 +1,97 @@
+"""`alfnet export`: a detector for other runtimes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from alfnet.export.settings import Format
+
+
+class ExportFormat(StrEnum):
+    """File formats."""
+
+    onnx = "onnx"
+    openvino = "openvino"
+
+
+def export(
+    weights: Annotated[
+        Path, typer.Option(help="A detector: models/VARIANT/SEED/model.safetensors, or an imported one.")
+    ],
+    out: Annotated[Path, typer.Option(help="The file to write: NAME.onnx, or NAME.xml (and NAME.bin) for OpenVINO.")],
+    format: Annotated[ExportFormat | None, typer.Option(help="Left out: by the ending of --out.")] = None,
+    height: Annotated[int, typer.Option(help="Of the input, pixels, a multiple of 64.")] = 1024,
+    width: Annotated[int, typer.Option(help="Likewise.")] = 2048,
+    dynamic: Annotated[
+        bool, typer.Option("--dynamic", help="Any number of images of any size (multiples of 64).")
+    ] = False,
+    rgb: Annotated[
+        bool, typer.Option("--rgb", help="The input's channels are R G B (else B G R, as OpenCV's).")
+    ] = False,
+    decode: Annotated[bool, typer.Option("--decode", help="Boxes and scores of every step in the graph.")] = False,
+    nms: Annotated[
+        bool, typer.Option("--nms", help="Final detections in the graph: image, x1, y1, x2, y2, score.")
+    ] = False,
+    test_step: Annotated[int | None, typer.Option(min=1, help="Of --nms: the step; left out, the last.")] = None,
+    half: Annotated[bool, typer.Option("--half", help="Convolutions in float16 (for GPUs).")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Convolutions in int8 (for CPUs); needs --calibration.")] = False,
+    calibration: Annotated[Path | None, typer.Option(help="A folder of training images, of which 64 are used.")] = None,
+) -> None:
+    """Write a detector as an ONNX or OpenVINO file, with uint8 images as input, and compare it with PyTorch."""
+    from pydantic import ValidationError
+
+    from alfnet.detection.detector import published_settings
+    from alfnet.errors import AlfnetError
+    from alfnet.export.run import export_detector
+    from alfnet.export.settings import ExportSettings
+    from alfnet.outputs import check_outputs
+
+    chosen: Format = "openvino" if (format or out.suffix) in (ExportFormat.openvino, ".xml") else "onnx"
+    if chosen == "openvino" and out.suffix != ".xml":
+        raise AlfnetError(f"--out {out}: an OpenVINO file is called NAME.xml")
+    check_outputs({"--out": out}, {"--weights": weights, "--calibration": calibration})
+    _check_replaceable(out, chosen)
+    if int8 and calibration is None:
+        raise AlfnetError("--int8 needs --calibration FOLDER: images like those that the detector will see")
+    try:
+        settings = ExportSettings(
+            format=chosen,
+            size=None if dynamic else (height, width),
+            channels="rgb" if rgb else "bgr",
+            decode=decode,
+            nms=nms,
+            half=half,
+            int8=int8,
+        )
+    except ValidationError as error:
+        raise AlfnetError("; ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())) from None
+    images = _images(calibration) if calibration is not None and int8 else []
+    difference = export_detector(weights, out, settings, published_settings(), test_step=test_step, calibration=images)
+    print(f"{out}: {chosen}, {settings.precision}; {difference}")
+
+
+def _images(folder: Path) -> list[Path]:
+    from alfnet.errors import AlfnetError
+    from alfnet.images import IMAGE_SUFFIXES
+
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not found:
+        raise AlfnetError(f"--calibration {folder}: no image in this folder")
+    return found[:: max(1, len(found) // 64)][:64]
+
+
+def _check_replaceable(out: Path, kind: str) -> None:
+    from alfnet.export.settings import METADATA_KEY
+    from alfnet.outputs import check_replaceable
+
+    def is_ours(path: Path) -> bool:
+        return METADATA_KEY.encode() in path.read_bytes()
+
+    check_replaceable(out, "export", is_ours)
+    if kind == "openvino" and not out.exists():
+        check_replaceable(out.with_suffix(".bin"), "export", lambda path: False)

@@ -1,0 +1,1 @@
+"""A trained detector for other runtimes: ONNX and OpenVINO files, checked against PyTorch."""

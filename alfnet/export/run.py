@@ -1,0 +1,135 @@
+"""Exporting a detector: the file written, opened again, and compared with PyTorch."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from alfnet.boxes.anchors import anchors
+from alfnet.boxes.cascade import cascade
+from alfnet.errors import AlfnetError
+from alfnet.export.onnx_file import onnx_model, save_onnx
+from alfnet.export.runtimes import ExportedBackend, OnnxBackend, OpenVinoBackend
+from alfnet.export.settings import METADATA_KEY, ExportSettings, describe
+from alfnet.files import atomic_path
+from alfnet.network.alfnet import ALFNet, normalise
+from alfnet.network.weight_files import read_extra
+from alfnet.params import DetectSettings
+
+BOXES_AT_MOST = 1e-3
+"""Pixels by which a float32 export's boxes may differ from PyTorch's."""
+SCORES_AT_MOST = 1e-5
+_SIZE_TO_CHECK = (1024, 2048)
+_SURE = 0.01  # boxes of lower scores are noise, and reach no selection
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far an exported file is from PyTorch: the largest of boxes (px, where the score is at least 0.01) and scores."""
+
+    boxes: float
+    scores: float
+    size: tuple[int, int]
+
+    def __str__(self) -> str:
+        height, width = self.size
+        return f"compared with PyTorch at {width} x {height}: boxes differ by {self.boxes:.2g} px, scores by {self.scores:.2g}"
+
+
+def export_detector(
+    weights: Path,
+    out: Path,
+    export: ExportSettings,
+    detect: DetectSettings,
+    *,
+    test_step: int | None = None,
+    calibration: Sequence[Path] = (),
+) -> Difference:
+    """Write `weights` as an ONNX or OpenVINO file, and return how far it is from PyTorch on an image of real size.
+
+    Raises AlfnetError for weights that cannot be read, for calibration images that cannot, and for a float32 file whose
+    boxes differ by more than 1e-3 px or scores by more than 1e-5: it is then not kept.
+    """
+    model = ALFNet.load(weights)
+    description = describe(model.settings, export, dict(read_extra(weights)))
+    images = calibration_images(calibration, export) if export.int8 else []
+    proto = onnx_model(model, export, detect, description, test_step=test_step, calibration=images)
+    if export.format == "onnx":
+        with atomic_path(out) as temporary:
+            save_onnx(proto, temporary)
+            return _checked(OnnxBackend(temporary), model, export)
+    import openvino as ov
+
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "model.onnx"
+        save_onnx(proto, source)
+        converted = ov.convert_model(str(source))
+        converted.set_rt_info(description, [METADATA_KEY])
+        xml = Path(folder) / out.name
+        ov.save_model(converted, str(xml), compress_to_fp16=export.half)
+        difference = _checked(OpenVinoBackend(xml), model, export)
+        # The weights first: without its description a new .bin is no model yet.
+        for suffix in (".bin", ".xml"):
+            with atomic_path(out.with_suffix(suffix)) as temporary:
+                temporary.write_bytes(xml.with_suffix(suffix).read_bytes())
+        return difference
+
+
+def calibration_images(paths: Sequence[Path], export: ExportSettings) -> list[np.ndarray]:
+    """Read images as the exported network takes them: (1, H, W, 3), cut and padded to the size, or to multiples of 64."""
+    from alfnet.images import read_image
+
+    images = []
+    for path in paths:
+        image = read_image(path)
+        height, width = export.size or tuple(max(64, side // 64 * 64) for side in image.shape[:2])
+        canvas = np.full((1, height, width, 3), 114, np.uint8)
+        part = image[:height, :width]
+        canvas[0, : part.shape[0], : part.shape[1]] = part
+        images.append(canvas[..., ::-1].copy() if export.channels == "rgb" else canvas)
+    return images
+
+
+def compare(backend: ExportedBackend, model: ALFNet, size: tuple[int, int]) -> Difference:
+    """Run both on an image of `size` (height, width) that looks like something, and return the largest differences."""
+    image = _test_image(*size)
+    grid = anchors(*size, model.settings.anchors)
+    with torch.inference_mode():
+        expected = model(normalise(torch.from_numpy(image)))
+    found = backend.predict(image)
+    boxes, scores = 0.0, 0.0
+    sides = [
+        (cascade(grid, [offsets[0] for _, offsets in each], *size)[1:], [logits[0].sigmoid() for logits, _ in each])
+        for each in (expected, found)
+    ]
+    products = [list(itertools.accumulate(each, torch.mul)) for _, each in sides]
+    for step in range(model.settings.steps):
+        sure = products[0][step] >= min(_SURE, float(products[0][step].max()))
+        boxes = max(boxes, float((sides[0][0][step] - sides[1][0][step])[sure].abs().max()))
+        scores = max(scores, float((products[0][step] - products[1][step]).abs().max()))
+    return Difference(boxes, scores, size)
+
+
+def _checked(backend: ExportedBackend, model: ALFNet, export: ExportSettings) -> Difference:
+    difference = compare(backend, model, export.size or _SIZE_TO_CHECK)
+    if export.precision == "float32" and (difference.boxes > BOXES_AT_MOST or difference.scores > SCORES_AT_MOST):
+        raise AlfnetError(
+            f"the exported file is not kept: {difference}, where {BOXES_AT_MOST:g} px and {SCORES_AT_MOST:g} are allowed"
+        )
+    return difference
+
+
+def _test_image(height: int, width: int) -> np.ndarray:
+    """(1, H, W, 3) uint8: coarse and fine random structure, the same at every call."""
+    rng = np.random.default_rng(1)
+    image = np.zeros((height, width, 3))
+    for cell in (4, 16, 64):
+        coarse = rng.uniform(0, 85, (-(-height // cell), -(-width // cell), 3))
+        image += np.kron(coarse, np.ones((cell, cell, 1)))[:height, :width]
+    return image.astype(np.uint8)[None]

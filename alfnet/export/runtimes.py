@@ -1,0 +1,158 @@
+"""Exported files behind `alfnet detect --backend onnx` and `--backend openvino`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alfnet.errors import AlfnetError
+from alfnet.export.graph import OUTPUTS
+from alfnet.export.settings import METADATA_KEY, ExportSettings, read_description
+from alfnet.network.alfnet import CHANNEL_MEANS
+from alfnet.network.settings import NetworkSettings
+
+Predictions = list[tuple[Tensor, Tensor]]
+STRIDE = 64
+
+
+class ExportedBackend:
+    """What the runtimes share: padding, and the check of sizes."""
+
+    settings: NetworkSettings
+    device = torch.device("cpu")
+    name: str
+    export: ExportSettings
+    origin: dict[str, Any]
+    path: Path
+
+    def predict(self, images: np.ndarray) -> Predictions:
+        """What every step predicts for uint8 images (N, H, W, 3), B G R: class logits (N, B), offsets (N, B, 4).
+
+        Sides that are no multiple of 64 are padded at the right and bottom with the mean colour, rounded to whole numbers.
+        Raises AlfnetError for a size that the file was not exported for.
+        """
+        height, width = images.shape[1:3]
+        size = (-(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE)
+        if self.export.size is not None and size != self.export.size:
+            wanted = f"{self.export.size[1]} x {self.export.size[0]}"
+            raise AlfnetError(
+                f"{self.path}: takes images of {wanted} px (width x height), not {width} x {height}; export it with "
+                f"--dynamic, or for this size"
+            )
+        if size != (height, width):
+            padded = np.empty((len(images), *size, 3), np.uint8)
+            padded[:] = np.rint(CHANNEL_MEANS).astype(np.uint8)
+            padded[:, :height, :width] = images
+            images = padded
+        if self.export.channels == "rgb":
+            images = images[..., ::-1]
+        groups = len(images) if self.export.size is not None else 1  # a fixed graph takes one image at a time
+        parts = [self._run(np.ascontiguousarray(part)) for part in np.array_split(images, groups)]
+        logits, offsets = (torch.from_numpy(np.concatenate(each)) for each in zip(*parts, strict=True))
+        return [(logits[:, step], offsets[:, step]) for step in range(self.settings.steps)]
+
+    def bytes_needed(self, height: int, width: int) -> int:
+        """Not known."""
+        return 0
+
+    def _run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        raise NotImplementedError
+
+
+class OnnxBackend(ExportedBackend):
+    """ONNX Runtime."""
+
+    def __init__(self, path: str | os.PathLike[str], device: str = "auto", *, threads: int | None = None) -> None:
+        """Open a file of `alfnet export`. Raises AlfnetError for another file, or a device that is not there."""
+        import onnxruntime as runtime
+
+        self.path = Path(path)
+        _check_file(self.path, ".onnx")
+        available = runtime.get_available_providers()
+        wants_gpu = device.startswith("cuda")
+        if wants_gpu and "CUDAExecutionProvider" not in available:
+            raise AlfnetError(
+                f"--device {device}: this ONNX Runtime is built for {', '.join(available)}; "
+                "install onnxruntime-gpu, or set cpu"
+            )
+        use_gpu = wants_gpu or (device == "auto" and "CUDAExecutionProvider" in available)
+        options = runtime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = threads or torch.get_num_threads()
+        providers = ["CUDAExecutionProvider"] if use_gpu else []
+        try:
+            self.session = runtime.InferenceSession(
+                str(self.path), options, providers=[*providers, "CPUExecutionProvider"]
+            )
+        except Exception as error:  # its own classes have no common base that is public
+            raise AlfnetError(
+                f"{self.path}: ONNX Runtime cannot open it ({_first_line(error)}); export it again"
+            ) from None
+        metadata = self.session.get_modelmeta().custom_metadata_map
+        self.settings, self.export, self.origin = read_description(metadata.get(METADATA_KEY), self.path)
+        self.name = f"ONNX Runtime {runtime.__version__} ({self.export.precision}) on {'GPU' if use_gpu else 'CPU'}"
+
+    def _run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        logits, offsets = self.session.run(list(OUTPUTS), {"images": images})
+        return logits, offsets
+
+
+class OpenVinoBackend(ExportedBackend):
+    """OpenVINO, with the arithmetic that the file was exported for: float32 stays float32."""
+
+    def __init__(self, path: str | os.PathLike[str], device: str = "auto", *, threads: int | None = None) -> None:
+        """As `OnnxBackend`."""
+        import openvino as ov
+
+        self.path = Path(path)
+        _check_file(self.path, ".xml")
+        core = ov.Core()
+        target = {"auto": "CPU", "cpu": "CPU"}.get(device, device.upper().replace("CUDA", "GPU"))
+        if target.partition(".")[0] not in {name.partition(".")[0] for name in core.available_devices}:
+            raise AlfnetError(f"--device {device}: OpenVINO sees {', '.join(core.available_devices)} here")
+        properties: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        try:
+            model = core.read_model(self.path)
+        except RuntimeError as error:
+            raise AlfnetError(f"{self.path}: OpenVINO cannot read it ({_first_line(error)}); export it again") from None
+        text = model.get_rt_info([METADATA_KEY]).astype(str) if model.has_rt_info([METADATA_KEY]) else None
+        self.settings, self.export, self.origin = read_description(text, self.path)
+        if target == "CPU":
+            properties["INFERENCE_NUM_THREADS"] = threads or torch.get_num_threads()
+            if self.export.precision == "float32":
+                properties["INFERENCE_PRECISION_HINT"] = "f32"  # or bfloat16 is taken where the processor has it
+        self.compiled = core.compile_model(model, target, properties)
+        self.name = f"OpenVINO {ov.__version__.partition('-')[0]} ({self.export.precision}) on {target}"
+
+    def _run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = self.compiled([images])
+        return tuple(np.array(found[name]) for name in OUTPUTS)  # type: ignore[return-value]
+
+
+def open_onnx(path: Path, device: str) -> OnnxBackend:
+    """For `alfnet.detection.backend.BACKENDS`."""
+    return OnnxBackend(path, device)
+
+
+def open_openvino(path: Path, device: str) -> OpenVinoBackend:
+    """For `alfnet.detection.backend.BACKENDS`."""
+    return OpenVinoBackend(path, device)
+
+
+def _check_file(path: Path, suffix: str) -> None:
+    if not path.is_file():
+        raise AlfnetError(f"{path}: no such file; a file of `alfnet export` ({suffix}) was expected")
+    if path.suffix == ".safetensors":
+        raise AlfnetError(
+            f"{path}: weights, not an exported file; make one with: alfnet export --weights {path} --out NAME{suffix}"
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

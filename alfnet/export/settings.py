@@ -1,0 +1,75 @@
+"""What an exported file is to be, and the words that it carries about itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from alfnet.errors import AlfnetError
+from alfnet.network.settings import NetworkSettings
+
+Format = Literal["onnx", "openvino"]
+METADATA_KEY = "alfnet"
+FORMAT_VERSION = 1
+
+
+class ExportSettings(BaseModel):
+    """The choices of an export."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Format
+    size: tuple[int, int] | None
+    """(height, width) of the inputs in pixels, multiples of 64; None: any such size, and any number of images."""
+    channels: Literal["bgr", "rgb"] = "bgr"
+    decode: bool = False
+    """Boxes and scores of every step in the graph."""
+    nms: bool = False
+    """The final detections of one step in the graph."""
+    half: bool = False
+    int8: bool = False
+
+    @model_validator(mode="after")
+    def _possible(self) -> ExportSettings:
+        if self.half and self.int8:
+            raise ValueError("--half and --int8 exclude each other")
+        if self.size is not None and any(side <= 0 or side % 64 for side in self.size):
+            raise ValueError(
+                f"--height and --width must be positive multiples of 64, not {self.size[0]} x {self.size[1]}"
+            )
+        return self
+
+    @property
+    def precision(self) -> str:
+        """In a word, for tables."""
+        return "int8" if self.int8 else "float16" if self.half else "float32"
+
+
+def describe(network: NetworkSettings, export: ExportSettings, origin: dict[str, Any]) -> str:
+    """The JSON that an exported file carries: how the network is built, what it takes, what it was trained on."""
+    content = {
+        "format": FORMAT_VERSION,
+        "settings": network.model_dump(mode="json"),
+        "export": export.model_dump(mode="json"),
+        "input": "uint8 (N, H, W, 3), channels " + export.channels.upper(),
+        "extra": origin,
+    }
+    return json.dumps(content, sort_keys=True, allow_nan=False)
+
+
+def read_description(text: str | None, path: object) -> tuple[NetworkSettings, ExportSettings, dict[str, Any]]:
+    """What `describe` wrote. Raises AlfnetError where a file has no such description, or one of another version."""
+    try:
+        content = json.loads(text or "")
+        if content["format"] != FORMAT_VERSION:
+            raise AlfnetError(
+                f"{path}: of format {content['format']}, this version reads {FORMAT_VERSION}; export it again"
+            )
+        network = NetworkSettings.model_validate(content["settings"])
+        return network, ExportSettings.model_validate(content["export"]), dict(content.get("extra", {}))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise AlfnetError(
+            f"{path}: was not written by alfnet export (its description is missing); export the detector"
+        ) from None

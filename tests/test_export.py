@@ -1,0 +1,176 @@
+"""Exported files give what PyTorch gives, alone and behind the detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from alfnet.boxes.anchors import anchors
+from alfnet.boxes.cascade import cascade
+from alfnet.detection.detector import published_settings
+from alfnet.detection.postprocess import select, step_scores
+from alfnet.errors import AlfnetError
+from alfnet.export.graph import Decoder, DeployedNetwork, Grid
+from alfnet.export.run import BOXES_AT_MOST, SCORES_AT_MOST, export_detector
+from alfnet.export.runtimes import OnnxBackend, OpenVinoBackend
+from alfnet.export.settings import ExportSettings
+from alfnet.images import write_png
+from alfnet.network.alfnet import ALFNet, normalise
+from alfnet.network.layers import BatchNorm
+from alfnet.params import DetectSettings
+from tests.test_training_train import network
+
+SIZE = (128, 192)
+
+
+def model_of(backbone: str) -> ALFNet:
+    """A small network of two steps whose normalisation does something."""
+    model = network(backbone=backbone, steps=2)
+    generator = torch.Generator().manual_seed(1)
+    for module in model.modules():
+        if isinstance(module, BatchNorm):
+            with torch.no_grad():
+                module.running_var.uniform_(0.5, 2, generator=generator)
+                module.running_mean.normal_(generator=generator)
+                module.weight.uniform_(0.5, 1.5, generator=generator)
+                module.bias.normal_(generator=generator)
+    return model.eval()
+
+
+def images(count: int = 2, height: int = SIZE[0], width: int = SIZE[1]) -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("backbone", ["resnet50", "mobilenet"])
+def test_the_deployed_graph_is_the_network(backbone: str) -> None:
+    model = model_of(backbone)
+    pixels = torch.from_numpy(images())
+    with torch.inference_mode():
+        expected = model(normalise(pixels))
+        logits, offsets = DeployedNetwork(model)(pixels)
+        from_rgb, _ = DeployedNetwork(model, rgb=True)(pixels.flip(-1))
+        in_half, _ = DeployedNetwork(model, half=True)(pixels)
+        grid, limit = Grid(model.settings.anchors)(pixels)
+        boxes, scores = Decoder()(logits, offsets, grid, limit)
+    for step, (expected_logits, expected_offsets) in enumerate(expected):
+        torch.testing.assert_close(logits[:, step], expected_logits, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(offsets[:, step], expected_offsets, rtol=1e-4, atol=1e-4)
+    assert torch.equal(from_rgb, logits)
+    assert 0 < (in_half - logits).abs().max() < 0.1
+    assert torch.equal(grid, anchors(*SIZE, model.settings.anchors))
+    cascaded = cascade(grid, list(offsets.unbind(1)), *SIZE)
+    for step in range(2):
+        torch.testing.assert_close(boxes[:, step], cascaded[step + 1])
+    torch.testing.assert_close(scores[:, 1], step_scores(list(logits.sigmoid().unbind(1)))[1])
+
+
+def test_the_copy_leaves_the_network_as_it_was() -> None:
+    model = model_of("resnet50")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    DeployedNetwork(model, half=True)
+    after = model.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def exported(tmp_path: Path, name: str, backbone: str = "mobilenet", **choices: object) -> tuple[ALFNet, Path]:
+    model = model_of(backbone)
+    model.save(tmp_path / "model.safetensors", extra={"profile": "a test"})
+    out = tmp_path / name
+    kind = "openvino" if out.suffix == ".xml" else "onnx"
+    settings = ExportSettings(**{"format": kind, "size": SIZE} | choices)  # type: ignore[arg-type]
+    calibration = []
+    if settings.int8:
+        for number, image in enumerate(images(4)):
+            calibration.append(tmp_path / f"{number}.png")
+            write_png(calibration[-1], image)
+    low = published_settings().model_copy(update={"score_threshold": 1e-6, "minimum_side": 30.0})
+    difference = export_detector(tmp_path / "model.safetensors", out, settings, low, calibration=calibration)
+    if settings.precision == "float32":
+        assert difference.boxes <= BOXES_AT_MOST
+        assert difference.scores <= SCORES_AT_MOST
+    return model, out
+
+
+def assert_predicts(backend: OnnxBackend | OpenVinoBackend, model: ALFNet, pixels: np.ndarray) -> None:
+    with torch.inference_mode():
+        expected = model(normalise(torch.from_numpy(pixels)))
+    for (logits, offsets), (expected_logits, expected_offsets) in zip(backend.predict(pixels), expected, strict=True):
+        torch.testing.assert_close(logits, expected_logits, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(offsets, expected_offsets, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_onnx_of_one_size_with_detections(tmp_path: Path) -> None:
+    model, out = exported(tmp_path, "model.onnx", nms=True)
+    backend = OnnxBackend(out, "cpu")
+    assert backend.origin == {"profile": "a test"}
+    assert_predicts(backend, model, images())
+    with pytest.raises(AlfnetError, match=r"takes images of 192 x 128 px .*--dynamic"):
+        backend.predict(images(height=192))
+    pixels = images(1)
+    _, _, boxes, scores, found = backend.session.run(None, {"images": pixels})
+    low: DetectSettings = published_settings().model_copy(update={"score_threshold": 1e-6, "minimum_side": 30.0})
+    expected = select(torch.from_numpy(boxes[0, 1]), torch.from_numpy(scores[0, 1]), **low.model_dump())
+    assert len(expected.boxes) > 5
+    np.testing.assert_allclose(found[:, 1:5], expected.boxes, atol=1e-3)
+    np.testing.assert_allclose(found[:, 5], expected.scores, rtol=1e-5)
+    assert not found[:, 0].any()
+    content = out.read_bytes()
+    assert str(Path.home()).encode() not in content
+    assert str(tmp_path).encode() not in content
+
+
+@pytest.mark.slow
+def test_onnx_of_any_size(tmp_path: Path) -> None:
+    model, out = exported(tmp_path, "model.onnx", "resnet50", size=None, decode=True)
+    backend = OnnxBackend(out, "cpu")
+    for shape in ((1, 64, 64), (3, 192, 128)):
+        pixels = images(*shape)
+        assert_predicts(backend, model, pixels)
+        logits, offsets, boxes, scores = backend.session.run(None, {"images": pixels})
+        tensors = [torch.from_numpy(array) for array in (logits, offsets)]
+        expected = Decoder()(*tensors, *Grid(model.settings.anchors)(torch.from_numpy(pixels)))
+        np.testing.assert_allclose(boxes, expected[0], atol=1e-3)
+        np.testing.assert_allclose(scores, expected[1], atol=1e-6)
+    odd = backend.predict(images(1, 100, 150))  # padded
+    assert odd[0][0].shape == (1, len(anchors(128, 192, model.settings.anchors)))
+
+
+@pytest.mark.slow
+def test_openvino_and_int8(tmp_path: Path) -> None:
+    model, out = exported(tmp_path, "model.xml")
+    assert_predicts(OpenVinoBackend(out, "cpu"), model, images())
+    pytest.importorskip("nncf")
+    model, out = exported(tmp_path, "small.onnx", int8=True)
+    backend = OnnxBackend(out, "cpu")
+    assert "int8" in backend.name
+    assert b"QuantizeLinear" in out.read_bytes()
+    with torch.inference_mode():
+        expected = model(normalise(torch.from_numpy(images())))
+    found = backend.predict(images())
+    assert (found[1][0] - expected[1][0]).abs().mean() < expected[1][0].std()
+
+
+def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="exclude each other"):
+        ExportSettings(format="onnx", size=None, half=True, int8=True)
+    with pytest.raises(ValueError, match="multiples of 64"):
+        ExportSettings(format="onnx", size=(100, 200))
+    weights, out = tmp_path / "m.safetensors", tmp_path / "m.onnx"
+    model_of("mobilenet").save(weights)
+    with pytest.raises(AlfnetError, match="no image to calibrate"):
+        export_detector(weights, out, ExportSettings(format="onnx", size=SIZE, int8=True), published_settings())
+    assert not (tmp_path / "m.onnx").exists()
+    (tmp_path / "broken.onnx").write_bytes(b"\x08\x07broken")
+    with pytest.raises(AlfnetError, match=r"cannot open it|description is missing"):
+        OnnxBackend(tmp_path / "broken.onnx", "cpu")
+    with pytest.raises(AlfnetError, match="alfnet export --weights"):
+        OnnxBackend(tmp_path / "m.safetensors", "cpu")
+    with pytest.raises(AlfnetError, match="no such file"):
+        OpenVinoBackend(tmp_path / "absent.xml", "cpu")
+    with pytest.raises(AlfnetError, match="--device cuda"):
+        OnnxBackend(tmp_path / "broken.onnx", "cuda")
