@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import os
 import struct
 import zlib
@@ -11,9 +13,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from alfnet.errors import AlfnetError
-from alfnet.images import read_image, write_png
+from alfnet.images import decode_image, image_size, looks_like_image, read_image, write_png
 
 
 @pytest.fixture
@@ -127,3 +130,154 @@ def test_another_size(tmp_path: Path, picture: np.ndarray, capfd: pytest.Capture
     write_png(tmp_path / "a.png", picture)
     message = refused(tmp_path / "a.png", capfd, "80 x 48 px, 48 x 80 was expected", expected_size=(80, 48))
     assert "annotations" in message
+
+
+def photograph(**options: object) -> bytes:
+    """A JPEG with as much in it as a photograph has."""
+    random = np.random.default_rng(0)
+    small = random.integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    image = cv2.resize(small, (640, 480), interpolation=cv2.INTER_CUBIC).astype(int) + random.integers(
+        -9, 10, (480, 640, 3)
+    )
+    content = io.BytesIO()
+    Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).save(content, "JPEG", **options)
+    return content.getvalue()
+
+
+KINDS = {"baseline": {}, "progressive": {"progressive": True}, "full colour": {"subsampling": 0}, "grey": {}}
+
+
+def jpeg(kind: str) -> bytes:
+    whole = photograph(**KINDS[kind])
+    if kind != "grey":
+        return whole
+    content = io.BytesIO()
+    Image.open(io.BytesIO(whole)).convert("L").save(content, "JPEG")
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_jpegs_are_refused(kind: str) -> None:
+    """Mutations as disks, downloads and copies make them; a flipped bit alone cannot be told from another photograph."""
+    whole = jpeg(kind)
+    assert decode_image(whole, "whole").shape == (480, 640, 3)
+    random = np.random.default_rng(1)
+    accepted: list[str] = []
+    tried = 0
+    for start in random.integers(len(whole) // 8, len(whole) - 4100, 12).tolist():
+        block = random.bytes(4096)
+        for name, damaged in {
+            "cut": whole[:start],
+            "half, with an end marker": whole[:start] + b"\xff\xd9",
+            "half, with an end marker and zeros": whole[:start] + b"\xff\xd9" + bytes(5000),
+            "zeros from here": whole[:start] + bytes(len(whole) - start),
+            "a part is zeros": whole[:start] + bytes(4096) + whole[start + 4096 :],
+            "some bytes are zeros": whole[:start] + bytes(64) + whole[start + 64 :],
+            "a part is noise": whole[:start] + block + whole[start + 4096 :],
+            "a part is lost": whole[:start] + whole[start + 4096 :],
+            "a part came twice": whole[:start] + whole[start - 4096 : start] + whole[start:],
+        }.items():
+            if name == "some bytes are zeros" and kind == "progressive":
+                continue  # 12 of 108; of these some are another photograph to every reader
+            tried += 1
+            with contextlib.suppress(AlfnetError):
+                decode_image(damaged, name)
+                accepted.append(name)
+    assert tried == (96 if kind == "progressive" else 108)
+    assert not accepted
+
+
+def test_a_jpeg_without_its_last_byte_or_scans() -> None:
+    whole = photograph()
+    for length in (len(whole) - 1, len(whole) - 2, 3, 20, 200, 640):
+        with pytest.raises(AlfnetError):
+            decode_image(whole[:length], "x")
+    progressive = photograph(progressive=True)
+    scans = [at for at in range(len(progressive)) if progressive[at : at + 2] == b"\xff\xda"]
+    for scan in scans[1:]:  # ends at a whole scan: only coarser than it was
+        with pytest.raises(AlfnetError, match="its last scans are missing"):
+            decode_image(progressive[:scan] + b"\xff\xd9", "x")
+
+
+def test_motion_photographs_and_padded_files_are_whole() -> None:
+    whole = photograph()
+    video = b"\0\0\0\x18ftypmp42" + np.random.default_rng(0).bytes(20_000) + b"\xff\xd9"
+    expected = decode_image(whole, "x")
+    np.testing.assert_array_equal(expected, cv2.imdecode(np.frombuffer(whole, np.uint8), cv2.IMREAD_COLOR))
+    for behind in (video, bytes(70_000), b"\xff" * 100, b"trailer"):
+        np.testing.assert_array_equal(decode_image(whole + behind, "x"), expected)
+    np.testing.assert_array_equal(decode_image(whole[:-2] + bytes(7) + b"\xff\xd9", "padded scan"), expected)
+
+
+@pytest.mark.parametrize("quality", [10, 75, 100])
+@pytest.mark.parametrize("options", [{}, {"optimize": True}, {"progressive": True}])
+def test_flat_jpegs_are_whole(quality: int, options: dict[str, bool]) -> None:
+    """Their scans are regular, and may be zeros."""
+    for colour in ((0, 0, 0), (128, 128, 128), (255, 255, 255), (200, 30, 90)):
+        content = io.BytesIO()
+        Image.new("RGB", (900, 700), colour).save(content, "JPEG", quality=quality, **options)
+        assert decode_image(content.getvalue(), "flat").shape == (700, 900, 3)
+        grey = io.BytesIO()
+        Image.new("L", (900, 700), colour[0]).save(grey, "JPEG", quality=quality, **options)
+        assert decode_image(grey.getvalue(), "flat").shape == (700, 900, 3)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpeg", "webp", "tiff"])
+def test_every_rotation_is_applied_and_known_from_the_header(tmp_path: Path, suffix: str) -> None:
+    stored = np.zeros((40, 60, 3), np.uint8)
+    stored[:20, :30] = 250  # its upper left quarter is bright
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        path = tmp_path / f"{orientation}.{suffix}"
+        Image.fromarray(stored).save(path, exif=exif)
+        image = read_image(path)
+        assert image_size(path) == image.shape[:2] == ((40, 60) if orientation < 5 else (60, 40))
+        row, column = {1: (0, 0), 2: (0, 1), 3: (1, 1), 4: (1, 0), 5: (0, 0), 6: (0, 1), 7: (1, 1), 8: (1, 0)}[
+            orientation
+        ]
+        quarters = image.mean(2).reshape(2, image.shape[0] // 2, 2, image.shape[1] // 2).mean((1, 3))
+        assert quarters[row, column] > 200, orientation
+        assert quarters.sum() < 300, orientation
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png(width: int, height: int, packed: bytes) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+def test_bombs_are_refused_from_the_header(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    packed = zlib.compress(bytes(3000))
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png(30_000, 30_000, packed))
+    refused(path, capfd, "30000 x 30000 px; more than 200 million")
+    path.write_bytes(png(14_000, 14_000, packed))
+    refused(path, capfd, "holds less than its size announces")
+    path.write_bytes(png(4000, 3000, zlib.compress(bytes(3000 * 12_001))))
+    refused(path, capfd, "2048 x 1024 was expected", expected_size=(1024, 2048))
+    header = bytearray(photograph())
+    frame = header.index(b"\xff\xc0")
+    header[frame + 5 : frame + 9] = struct.pack(">HH", 60_000, 60_000)
+    path.write_bytes(header)
+    refused(path, capfd, "60000 x 60000 px")
+    path.write_bytes(struct.pack("<2sIHHIIIIHH", b"BM", 54, 0, 0, 54, 40, 50_000, 50_000, 1, 24) + bytes(28))
+    refused(path, capfd, "50000 x 50000 px")
+
+
+def test_size_from_the_header_reads_no_more(tmp_path: Path, picture: np.ndarray) -> None:
+    for suffix in (".png", ".jpg", ".bmp", ".webp", ".tiff", ".ppm"):
+        path = tmp_path / f"a{suffix}"
+        path.write_bytes(encoded(picture, suffix))
+        assert image_size(path) == (48, 80)
+        assert looks_like_image(path.read_bytes()[:32])
+    whole = encoded(picture)
+    (tmp_path / "a.png").write_bytes(whole[: len(whole) // 2])
+    assert image_size(tmp_path / "a.png") == (48, 80)
+    (tmp_path / "a.png").write_text("no")
+    with pytest.raises(AlfnetError, match="not readable as an image"):
+        image_size(tmp_path / "a.png")
+    assert not looks_like_image(b"#!/bin/sh\n")
