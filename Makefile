@@ -1,4 +1,4 @@
-# make repro   the whole pipeline on the current params.yaml, then the table
+# make repro   the whole pipeline on the current params.yaml, trainings side by side, then the table
 # make quick   the unit tests, under a minute on two cores: neither `dvc repro` nor a training
 # make test    all tests, on all cores
 # make lint    ruff and mypy
@@ -21,18 +21,24 @@ environment:
 	  echo "Building .venv from requirements.lock (once, some minutes)"; \
 	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 >= 3.11 is needed, this is " + sys.version)'; \
 	  $(PYTHON) -m venv --clear .venv; \
-	  $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock; \
-	  $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	  "$(BIN)/python" -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock; \
+	  "$(BIN)/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .; \
 	  cp requirements.lock .venv/requirements.lock; }
 
 repro: environment
 	@alfnet check
-	@dvc repro
+	@alfnet launch
 	@alfnet table
 
 # A file's tests stay in one process, so that they share what is made once; each process computes with one thread.
 quick: environment
 	@OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile -m 'not slow and not training and not pipeline and not fresh'
+
+schema: environment
+	@alfnet schema
+
+slurm: environment
+	@python -m pytest -m slurm tests/test_launch.py
 
 test: environment
 	@OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile

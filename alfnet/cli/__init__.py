@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from alfnet.cli import compare, convert, data, detect, evaluate, export, pipeline, prune, weights
+from alfnet.cli import compare, convert, data, detect, evaluate, export, launch, pipeline, prune, weights
 from alfnet.errors import exit_with_message
 from alfnet.extras import extra_needed
 
@@ -22,6 +22,7 @@ EXTRAS = {
     "detect": "detect",
     "export": "export",
     "profile": "pipeline",
+    "launch": "pipeline",
     "prune": "pipeline",
     "schema": "pipeline",
     "table": "pipeline",
@@ -67,6 +68,7 @@ COMMANDS = (
     pipeline.profile,
     pipeline.check,
     pipeline.schema,
+    launch.launch,
     prune.prune,
     pipeline.table,
 )

@@ -54,10 +54,13 @@ def schema(
 
 
 def check(params_file: ParamsOption = Path("params.yaml")) -> None:
-    """Check the parameter file, and name outputs of variants that it no longer has."""
+    """Check the parameter file, put right a dvc.lock that was cut short, and name outputs of variants that are no more."""
+    from alfnet.launch.lock_file import mend_lock
     from alfnet.params import load_params
 
     params = load_params(params_file)
+    if said := mend_lock(params_file.parent):
+        print(said, file=sys.stderr)
     left = leftovers(params, params_file.parent)
     if left:
         shown = ", ".join(map(str, left[:5])) + (f" and {len(left) - 5} more" if len(left) > 5 else "")

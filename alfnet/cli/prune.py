@@ -106,7 +106,8 @@ def _anything(path: Path) -> bool:
 
 # Per folder: the names that stages give to files there ("" stands for the variant, as in metrics/VARIANT.json).
 _WRITTEN: dict[str, Iterable[tuple[str, Callable[[Path], bool]]]] = {
-    "models": [("first.safetensors", _is_weights), ("model.safetensors", _is_weights)],
+    "models": [("model.safetensors", _is_weights)],
+    "weights/first": [(".safetensors", _is_weights)],
     "detections": [
         ("step[1-9].json", _is_detections),
         ("C*B[1-9].json", _is_detections),
@@ -116,8 +117,8 @@ _WRITTEN: dict[str, Iterable[tuple[str, Callable[[Path], bool]]]] = {
     "evaluation": [
         ("results.json", _is_json("steps")),
         ("curves.csv", _begins(b"test_step,")),
-        ("summary.json", _is_json("seeds")),
     ],
+    "summaries": [("summary.json", _is_json("seeds")), ("curves.csv", _begins(b"test_step,"))],
     "metrics": [(".json", _is_json("miss_rate_percent", "mr_50"))],
     "plots/curves": [(".csv", _begins(b"iou,", b"fppi,", b"test_step,"))],
     "plots/training": [("metrics.json", _is_json("step")), ("*.tsv", _begins(b"step\t", b"timestamp\t"))],

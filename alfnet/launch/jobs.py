@@ -1,0 +1,94 @@
+"""A job: the stages of one variant and seed, run by DVC in a worktree of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_PROGRESS = re.compile(r"^(\w+) [^\n]*?(\d+)/(\d+), ", re.MULTILINE)
+_SHARES = {"train": (0.0, 0.85), "detect": (0.85, 1.0)}
+"""Where in a job's time a stage stands, roughly."""
+
+
+@dataclass
+class Job:
+    """What runs, in this process's words; submitit calls it in another process, perhaps on another machine."""
+
+    variant: str
+    seed: int
+    folder: Path
+    """The worktree."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """VARIANT-SEED, as in the names of the stages."""
+        return f"{self.variant}-{self.seed}"
+
+    @property
+    def group_file(self) -> Path:
+        """Holds the id of the process group that works, for whoever wants to stop it."""
+        return self.folder.parent / f"{self.name}.group"
+
+    def __call__(self) -> int:
+        """Run the stages; return DVC's exit code. What they print goes to the job's log."""
+        command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", f"evaluate@{self.name}"]
+        environment = {**os.environ, **self.environment, "PYTHONUNBUFFERED": "1"}
+        process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=environment,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
+        )
+        self.group_file.write_text(str(process.pid))
+        try:
+            return process.wait()
+        finally:
+            stop_group(process.pid)
+            self.group_file.unlink(missing_ok=True)
+
+    def checkpoint(self) -> Any:
+        """Called by submitit before a time limit or preemption: queue it again, to go on from its checkpoint."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+    def stop(self) -> None:
+        """Stop the job's processes, where they run on this machine."""
+        if self.group_file.is_file() and (text := self.group_file.read_text()).isdecimal():
+            stop_group(int(text))
+
+
+def stop_group(group: int) -> None:
+    """Ask the processes of a group to end."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGTERM)
+
+
+def progress_in(log: str) -> tuple[str, float]:
+    """Return what a job's log says last: (words such as 'train 640/1300', its part of the job's time that has passed)."""
+    found = _PROGRESS.findall(log)
+    stages = re.findall(r"^Running stage '(\w+)@", log, re.MULTILINE)
+    stage = stages[-1] if stages else ""
+    begin, end = _SHARES.get(stage, (0.0, 0.0))
+    if found and found[-1][0] == stage:
+        done, total = int(found[-1][1]), int(found[-1][2])
+        return f"{stage} {done}/{total}", begin + (end - begin) * done / max(1, total)
+    return stage, begin
+
+
+def _end_with_parent() -> None:
+    """Linux: SIGTERM when the process that started this one ends, however that ends."""
+    libc = ctypes.CDLL(None)
+    libc.prctl(1, signal.SIGTERM)

@@ -1,0 +1,47 @@
+"""dvc.lock after a kill: DVC writes it in place, so it may be cut short."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def lock_fault(path: Path) -> str | None:
+    """Return what is wrong with a lock file, None where DVC can read it or there is none."""
+    if not path.is_file():
+        return None
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+    from voluptuous import Invalid
+
+    try:
+        content = YAML(typ="safe").load(path.read_text())
+    except (YAMLError, UnicodeDecodeError):
+        return "is no YAML"
+    if not content:
+        return "is empty"
+    try:
+        COMPILED_LOCKFILE_SCHEMA(content)
+    except Invalid:
+        return "lacks part of its content"
+    return None
+
+
+def mend_lock(root: Path) -> str | None:
+    """Put a broken dvc.lock out of the way and return a sentence about it; None where there is nothing to mend.
+
+    The next `dvc repro` writes it anew: DVC's run cache knows every stage that ran, so none runs again for it.
+    """
+    path = root / "dvc.lock"
+    fault = lock_fault(path)
+    if fault is None:
+        return None
+    aside = root / ".scratch" / "dvc.lock.broken"
+    aside.parent.mkdir(exist_ok=True)
+    os.replace(path, aside)
+    return (
+        f"{path.name} {fault}: DVC was stopped while it wrote it. It is now {aside.relative_to(root)}; "
+        "the next dvc repro restores every stage from the run cache (or take the last committed one: "
+        "git checkout dvc.lock)"
+    )

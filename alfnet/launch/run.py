@@ -1,0 +1,291 @@
+"""`alfnet launch`: what `dvc repro` would run per variant and seed, side by side; then `dvc repro` collects it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from alfnet.errors import AlfnetError
+from alfnet.launch.jobs import Job, progress_in
+from alfnet.launch.lock_file import mend_lock
+from alfnet.launch.worktrees import Worktrees, claimed, remove_left
+from alfnet.params import Params
+
+FIRST = ("parameters", "cache_annotations", "ground_truth", "first_weights")
+"""What all jobs need, and what these need themselves; it runs in the project's folder before them."""
+PER_SEED = ("train", "detect", "evaluate")
+RUNS_AT_MOST = 3
+"""A job that was killed (not one that failed) is started again, to go on from its checkpoint."""
+SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_TO_STOP = 15.0
+FOREVER_MINUTES = 60 * 24 * 365
+
+State = Literal["waiting", "running", "done", "failed"]
+
+
+@dataclass
+class Options:
+    """How the jobs run. The number of jobs at once changes no result."""
+
+    on: Literal["local", "slurm"] = "local"
+    jobs: int | None = None
+    """At once; None: one per GPU named, or as many as there are cores."""
+    gpus: Sequence[int] = ()
+    """Local: jobs take turns on these, one each."""
+    slurm: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters of submitit's Slurm executor, without their prefix slurm_."""
+
+    @property
+    def at_once(self) -> int:
+        """How many jobs run at a time."""
+        return self.jobs or len(self.gpus) or len(os.sched_getaffinity(0))
+
+
+@dataclass
+class _Progress:
+    """One row of the table."""
+
+    variant: str
+    seed: int
+    state: State = "waiting"
+    words: str = ""
+    part: float = 0.0
+    runs: int = 0
+    started: float = 0.0
+    seconds: float = 0.0
+    log: Path | None = None
+    job: Job | None = None
+    handle: Any = None
+    slot: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self.variant}-{self.seed}"
+
+
+def launch(params: Params, root: Path, options: Options) -> int:
+    """Reproduce the pipeline with the trainings side by side; return the exit code.
+
+    Raises AlfnetError where this is no Git repository with a DVC pipeline, or Slurm is not there.
+    """
+    launches = (root / ".scratch" / "launch").resolve()
+    if not (root / "dvc.yaml").is_file():
+        raise AlfnetError(f"{root / 'dvc.yaml'}: no such file; run this in the project's folder")
+    if said := mend_lock(root):
+        print(said, file=sys.stderr)
+    for folder in remove_left(root, launches):
+        print(f"removed what an earlier launch left: {folder}", file=sys.stderr)
+    if code := _dvc(root, "repro", *FIRST):
+        return code
+    rows = pending(root, params)
+    if rows and (code := _run(root, launches, rows, options, params.runtime)):
+        return code
+    return _dvc(root, "repro")
+
+
+def pending(root: Path, params: Params) -> list[_Progress]:
+    """The variants and seeds of which `dvc repro` would run a stage, in the order of the parameters."""
+    # Not `dvc repro --dry`: it stops where an input is not made yet, and takes what a stage will change for unchanged.
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "status", "--json", *PER_SEED]
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    if result.returncode:
+        raise AlfnetError(f"dvc status: {result.stderr.strip()}; alfnet check says more")
+    listed = set(json.loads(result.stdout))
+    return [
+        _Progress(variant, seed)
+        for variant in params.variants
+        for seed in params.seeds
+        if listed & {f"{stage}@{variant}-{seed}" for stage in PER_SEED}
+    ]
+
+
+def _run(root: Path, launches: Path, rows: list[_Progress], options: Options, runtime: str) -> int:
+    folder = launches / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
+    console = Console(stderr=True)
+    with claimed(folder):
+        work = _Work(root, folder, rows, options, runtime)
+        try:
+            with Live(console=console, auto_refresh=False, transient=False) as live:
+                while not work.step():
+                    if console.is_terminal:
+                        live.update(work.table(), refresh=True)
+                    else:
+                        work.say(console)
+                    time.sleep(SECONDS_BETWEEN_LOOKS)
+                live.update(work.table(), refresh=True)
+        except BaseException:
+            print("stopping the jobs; what their checkpoints hold is kept", file=sys.stderr)
+            work.stop()
+            raise
+        finally:
+            work.clean()
+    failed = [row for row in rows if row.state == "failed"]
+    for row in failed:
+        print(f"failed: {row.name}; its log: {row.log}", file=sys.stderr)
+    if not failed:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 1 if failed else 0
+
+
+class _Work:
+    """The jobs of one launch."""
+
+    def __init__(self, root: Path, folder: Path, rows: list[_Progress], options: Options, runtime: str) -> None:
+        self.root, self.folder, self.rows, self.options = root, folder, rows, options
+        self.trees = Worktrees(root, folder / "trees")
+        self.started = time.monotonic()
+        self.said: dict[str, str] = {}
+        scratch = Path(os.environ.get("ALFNET_SCRATCH", root / ".scratch")).resolve()
+        self.environment = {"ALFNET_SCRATCH": str(scratch)}
+        if runtime == "native" and not options.gpus and options.on == "local":
+            cores = len(os.sched_getaffinity(0))
+            self.environment["OMP_NUM_THREADS"] = str(max(1, cores // options.at_once))
+        self.executor = _executor(folder / "logs", options)
+
+    def step(self) -> bool:
+        """Look at what runs, start what may; True when all has ended."""
+        for row in self.rows:
+            if row.state == "running":
+                self._look(row)
+        running = [row for row in self.rows if row.state == "running"]
+        waiting = [row for row in self.rows if row.state == "waiting"]
+        if self.options.on == "slurm":
+            self._submit(waiting)  # Slurm has a queue of its own
+        else:
+            slots = sorted(set(range(self.options.at_once)) - {row.slot for row in running})
+            for row, slot in zip(waiting, slots, strict=False):
+                row.slot = slot
+                self._submit([row])
+        return all(row.state in ("done", "failed") for row in self.rows)
+
+    def stop(self) -> None:
+        """Stop all that this launch started."""
+        running = [row for row in self.rows if row.state == "running"]
+        for row in running:
+            if row.job is not None:
+                row.job.stop()
+            row.handle.cancel(check=False)
+        until = time.monotonic() + SECONDS_TO_STOP
+        while any(not row.handle.done(force_check=True) for row in running) and time.monotonic() < until:
+            time.sleep(0.2)
+
+    def clean(self) -> None:
+        """Remove all worktrees."""
+        for row in self.rows:
+            if row.job is not None:
+                self.trees.remove(row.job.folder)
+
+    def table(self) -> Table:
+        """What the terminal shows."""
+        done = sum(1.0 if row.state in ("done", "failed") else row.part for row in self.rows)
+        elapsed = time.monotonic() - self.started
+        left = f"{_time(elapsed * (len(self.rows) - done) / done)} left" if done > 0.02 else ""
+        table = Table(title=f"{done:.1f} of {len(self.rows)} jobs in {_time(elapsed)}  {left}", title_justify="left")
+        for column in ("job", "state", "progress", "time"):
+            table.add_column(column, justify="right" if column == "time" else "left")
+        for row in self.rows:
+            state = row.state + (f" (run {row.runs})" if row.runs > 1 else "")
+            table.add_row(row.name, state, row.words, _time(row.seconds) if row.seconds else "")
+        return table
+
+    def say(self, console: Console) -> None:
+        """Without a terminal: a line for each change."""
+        for row in self.rows:
+            line = f"{row.name}: {row.state}" + (f", {row.words.split(' ')[0]}" if row.state == "running" else "")
+            if self.said.get(row.name) != line and row.state != "waiting":
+                console.print(line, highlight=False)
+                self.said[row.name] = line
+
+    def _submit(self, rows: list[_Progress]) -> None:
+        if not rows:
+            return
+        for row in rows:
+            if row.job is None:
+                environment = dict(self.environment)
+                if self.options.gpus:
+                    environment["CUDA_VISIBLE_DEVICES"] = str(self.options.gpus[row.slot % len(self.options.gpus)])
+                row.job = Job(row.variant, row.seed, self.trees.make(row.name), environment)
+        if self.options.on == "slurm":
+            with self.executor.batch():
+                handles = [self.executor.submit(row.job) for row in rows]
+            with (self.folder / "slurm-jobs").open("a") as file:
+                file.write("".join(f"{handle.job_id}\n" for handle in handles))
+        else:
+            handles = [self.executor.submit(row.job) for row in rows]
+        for row, handle in zip(rows, handles, strict=True):
+            row.handle, row.state, row.runs = handle, "running", row.runs + 1
+            row.started, row.log = time.monotonic(), Path(handle.paths.stdout)
+
+    def _look(self, row: _Progress) -> None:
+        row.seconds = time.monotonic() - row.started
+        if row.log is not None and row.log.is_file():
+            row.words, row.part = progress_in(row.log.read_text(errors="replace"))
+        if not row.handle.done():
+            return
+        code = self._exit_code(row)
+        if code is None and row.runs < RUNS_AT_MOST:
+            row.state, row.words = "waiting", "was killed; again from its checkpoint"
+            return
+        row.state = "done" if code == 0 else "failed"
+        row.words, row.part = "", 1.0
+        assert row.job is not None
+        if code == 0:
+            _copy_timings(row.job.folder, self.root)
+        self.trees.remove(row.job.folder)
+
+    def _exit_code(self, row: _Progress) -> int | None:
+        """DVC's exit code; None where the job ended without one, because it was killed."""
+        try:
+            code = row.handle.result()
+        except Exception as error:  # submitit: no result, or what the job raised
+            print(f"{row.name}: {str(error).strip().splitlines()[0]}", file=sys.stderr)
+            return None
+        return None if code < 0 else int(code)
+
+
+def _executor(logs: Path, options: Options) -> Any:
+    import submitit
+
+    executor: Any
+    if options.on == "local":
+        executor = submitit.LocalExecutor(logs)
+        executor.update_parameters(timeout_min=FOREVER_MINUTES, stderr_to_stdout=True)
+        return executor
+    if not shutil.which("sbatch"):
+        raise AlfnetError("sbatch: no such command; is Slurm on this machine? Without it: alfnet launch --on local")
+    executor = submitit.SlurmExecutor(logs, max_num_timeout=1000)
+    executor.update_parameters(
+        **{"array_parallelism": options.at_once, "stderr_to_stdout": True, "use_srun": False, **options.slurm}
+    )
+    return executor
+
+
+def _copy_timings(worktree: Path, root: Path) -> None:
+    """Seconds per image are no output of a stage, and would go with the worktree."""
+    for path in (worktree / "timings").rglob("*.json"):
+        target = root / path.relative_to(worktree)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+
+
+def _dvc(root: Path, *arguments: str) -> int:
+    return subprocess.run([sys.executable, "-m", "dvc", "--wait-for-lock", *arguments], cwd=root).returncode
+
+
+def _time(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

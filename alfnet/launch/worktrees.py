@@ -1,0 +1,129 @@
+"""A folder for each job: a Git worktree with the present changes, which shares the project's DVC cache.
+
+DVC runs one `dvc repro` at a time in a folder. In a worktree it has a lock of its own, while the run cache lies in the
+shared cache, so that the project's own `dvc repro` later finds every stage that ran in a worktree.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alfnet.errors import AlfnetError
+
+LINKS = "reflink,hardlink,symlink,copy"
+"""How a worktree takes files from the cache: no link needs the space of a copy."""
+
+
+class Worktrees:
+    """Makes and removes the worktrees of one launch below `folder`, from the state of `root` when it was made."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        """Raises AlfnetError where `root` is not the top of a Git repository with a commit."""
+        self.root, self.folder = root, folder
+        if git(root, "rev-parse", "--show-cdup").strip():
+            raise AlfnetError(f"{root}: not the top folder of the repository; run this there")
+        # A commit of all changes to tracked files, which is on no branch; empty where there are none.
+        identity = ("-c", "user.name=alfnet launch", "-c", "user.email=launch@alfnet.invalid")
+        self.commit = git(root, *identity, "stash", "create").strip() or git(root, "rev-parse", "HEAD").strip()
+        listed = git(root, "ls-files", "--others", "--exclude-standard", "-z")
+        self.untracked = [Path(name) for name in listed.split("\0") if name]
+        self.cache = subprocess.run(
+            [sys.executable, "-m", "dvc", "cache", "dir"], cwd=root, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    def make(self, name: str) -> Path:
+        """Make a worktree and return its folder. Nothing large is copied: files are linked where that is possible."""
+        path = self.folder / name
+        git(self.root, "worktree", "add", "--detach", "--quiet", str(path), self.commit)
+        for file in self.untracked:
+            (path / file).parent.mkdir(parents=True, exist_ok=True)
+            source = self.root / file
+            if source.is_symlink():
+                os.symlink(os.readlink(source), path / file)
+            else:
+                _link(source, path / file)
+        self._share_cache(path)
+        return path
+
+    def remove(self, path: Path) -> None:
+        """Remove a worktree with all that is in it."""
+        subprocess.run(["git", "worktree", "remove", "--force", str(path)], cwd=self.root, capture_output=True)
+        shutil.rmtree(path, ignore_errors=True)
+        subprocess.run(["git", "worktree", "prune"], cwd=self.root, capture_output=True)
+
+    def _share_cache(self, path: Path) -> None:
+        from configobj import ConfigObj
+
+        config = ConfigObj(str(path / ".dvc" / "config.local"))
+        earlier = self.root / ".dvc" / "config.local"
+        if earlier.is_file():
+            config.merge(ConfigObj(str(earlier)))
+        config["cache"] = {**config.get("cache", {}), "dir": str((self.root / self.cache).resolve()), "type": LINKS}
+        config.write()
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[Path]:
+    """Make `folder` and own it within the block; `remove_left` leaves it alone until this process ends."""
+    folder.mkdir(parents=True)
+    with open(folder / "owner", "w") as owner:
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        yield folder
+
+
+def remove_left(root: Path, launches: Path) -> list[Path]:
+    """Remove what launches left that were killed, but for those still running; return their folders.
+
+    Jobs that such a launch had given to Slurm are cancelled, since their folders go.
+    """
+    left = []
+    for folder in sorted(launches.glob("*")):
+        if not folder.is_dir() or not _is_free(folder / "owner"):
+            continue
+        submitted = folder / "slurm-jobs"
+        if submitted.is_file() and shutil.which("scancel"):
+            subprocess.run(["scancel", *submitted.read_text().split()], capture_output=True)
+        for path in folder.glob("trees/*"):
+            subprocess.run(["git", "worktree", "remove", "--force", str(path)], cwd=root, capture_output=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        left.append(folder)
+    subprocess.run(["git", "worktree", "prune"], cwd=root, capture_output=True)
+    return left
+
+
+def git(root: Path, *arguments: str) -> str:
+    """Run Git in `root` and return its output; AlfnetError with Git's own words where it fails."""
+    try:
+        result = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise AlfnetError("git: no such command; install Git") from None
+    if result.returncode:
+        raise AlfnetError(f"git {arguments[-1]}: {result.stderr.strip() or 'failed'}")
+    return result.stdout
+
+
+def _is_free(owner: Path) -> bool:
+    try:
+        with open(owner, "a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _link(source: Path, target: Path) -> None:
+    """A hard link for what is large; a copy of a small file, which a job may then change."""
+    if source.stat().st_size > 2**20:
+        try:
+            os.link(source, target)
+            return
+        except OSError:
+            pass
+    shutil.copy2(source, target)
