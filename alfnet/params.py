@@ -364,7 +364,8 @@ class EvaluateSettings(Settings):
 class ReportSettings(Settings):
     """What the report shows."""
 
-    gallery_images: Positive
+    image_width: Positive
+    """Pixels to which wider images are scaled down on the page; every validation image is there."""
 
 
 class VariantSettings(Settings):

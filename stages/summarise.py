@@ -19,7 +19,6 @@ def main(name: str) -> None:
         {seed: Path("evaluation") / name / str(seed) for seed in seeds},
         summary=Path("summaries") / name,
         metrics=Path("metrics") / f"{name}.json",
-        curve=Path("plots/curves") / f"{name}.csv",
     )
 
 

@@ -20,6 +20,7 @@ from alfnet.profiles import merged_text
 
 ROOT = Path(__file__).resolve().parent.parent
 HEIGHT, WIDTH = 256, 512
+LOSSES = ("classification", "regression")
 
 
 def raw_params(profile: str, **changes: Any) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def raw_params(profile: str, **changes: Any) -> dict[str, Any]:
 
 def mini_params(**changes: Any) -> Params:
     """The mini profile on small images."""
-    settings = {"data.height": HEIGHT, "data.width": WIDTH, "report.gallery_images": 6} | changes
+    settings = {"data.height": HEIGHT, "data.width": WIDTH} | changes
     rendered = {f"synthetic.synthetic.{side}": settings[f"data.{side}"] for side in ("height", "width")}
     return check_params(raw_params("mini", **(settings | rendered)), "test")
 
@@ -58,30 +59,46 @@ def make_project(root: Path, params: Params, *, images: int = 9, parameters: int
     truths = _ground_truth(rng, images, height, width)
     _write_json(root / "cache" / "ground_truth.json", truths)
     _draw_images(root / params.data.folder / "leftImg8bit" / "val", truths, rng)
-    for index, (name, variant) in enumerate(params.variants.items()):
-        skill = 0.55 + 0.05 * variant.steps - 0.04 * (variant.backbone == "mobilenet")
-        folder = root / "detections" / name / str(params.seeds[0])
-        for step in range(1, variant.steps + 1):
-            _write_json(folder / f"step{step}.json", _detections(index, truths, skill + 0.05 * step, 0.09 / step))
-        for place, combination in enumerate(combinations(variant.steps)):
-            _write_json(
-                folder / "fusion" / f"{combination}.json", _detections(index, truths, skill + 0.02 * place, 0.05)
-            )
-        _write_json(folder / "positives.json", _positives(truths, variant.steps))
-        _evaluate(root, params, name)
-        description = {"settings": {}, "extra": {"parameters": str(parameters)}}
-        write_weights(
-            root / "models" / name / str(params.seeds[0]) / "model.safetensors",
-            "detector",
-            {"x": torch.zeros(1)},
-            description,
+    for index, name in enumerate(params.variants):
+        for seed in params.seeds:
+            _make_run(root, params, index, name, seed, truths, parameters)
+        summarise_to_files(
+            {seed: root / "evaluation" / name / str(seed) for seed in params.seeds},
+            summary=root / "summaries" / name,
+            metrics=root / "metrics" / f"{name}.json",
         )
-        for place, series in enumerate(("loss", *(f"step{step}_regression" for step in range(1, variant.steps + 1)))):
-            path = root / "plots" / "training" / name / str(params.seeds[0]) / "plots" / "metrics" / f"{series}.tsv"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            noise = rng.normal(size=45)
-            lines = [f"{10 * i}\t{(3 - place * 0.4) / (1 + i / 5) * (1 + 0.1 * noise[i]) + 0.2:.5f}" for i in range(45)]
-            path.write_text("step\t" + series + "\n" + "\n".join(lines) + "\n")
+
+
+def _make_run(
+    root: Path, params: Params, index: int, name: str, seed: int, truths: dict[str, Any], parameters: int
+) -> None:
+    """What training, detection and evaluation of one variant and seed leave behind."""
+    variant = params.variants[name]
+    skill = 0.55 + 0.05 * variant.steps - 0.04 * (variant.backbone == "mobilenet")
+    number = 100 * seed + index
+    folder = root / "detections" / name / str(seed)
+    for step in range(1, variant.steps + 1):
+        _write_json(folder / f"step{step}.json", _detections(number, truths, skill + 0.05 * step, 0.09 / step))
+    for place, combination in enumerate(combinations(variant.steps)):
+        _write_json(folder / "fusion" / f"{combination}.json", _detections(number, truths, skill + 0.02 * place, 0.05))
+    _write_json(folder / "positives.json", _positives(truths, variant.steps, seed))
+    evaluate_to_files(
+        root / "cache" / "ground_truth.json",
+        folder,
+        iou=params.evaluate.iou,
+        results=root / "evaluation" / name / str(seed),
+    )
+    description = {"settings": {}, "extra": {"parameters": str(parameters)}}
+    path = root / "models" / name / str(seed) / "model.safetensors"
+    write_weights(path, "detector", {"x": torch.zeros(1)}, description)
+    rng = np.random.Generator(np.random.PCG64(number))
+    parts = ("loss", *(f"step{step}_{part}" for step in range(1, variant.steps + 1) for part in LOSSES))
+    for place, series in enumerate(parts):
+        path = root / "plots" / "training" / name / str(seed) / "plots" / "metrics" / f"{series}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = rng.normal(size=45)
+        lines = [f"{10 * i}\t{(3 - place * 0.4) / (1 + i / 5) * (1 + 0.1 * noise[i]) + 0.2:.5f}" for i in range(45)]
+        path.write_text("step\t" + series + "\n" + "\n".join(lines) + "\n")
 
 
 def _ground_truth(rng: np.random.Generator, images: int, height: int, width: int) -> dict[str, Any]:
@@ -152,28 +169,13 @@ def _detection(image_id: int, box: list[float], score: float) -> dict[str, Any]:
     }
 
 
-def _positives(truths: dict[str, Any], steps: int) -> dict[str, Any]:
-    bins = np.array([30, 14, 6, 2, 1])
+def _positives(truths: dict[str, Any], steps: int, seed: int) -> dict[str, Any]:
+    bins = np.array([30, 14, 6, 2, 1]) + seed
     stages = {"default": bins}
     for step in range(1, steps + 1):
         stages[f"step{step}"] = bins * (1 + 2 * step) + np.arange(5) * 9 * step
     figures = {name: {"total": int(counts.sum()), "bins": counts.tolist()} for name, counts in stages.items()}
     return {"ground_truths": sum(not truth["ignore"] for truth in truths["annotations"]), **figures}
-
-
-def _evaluate(root: Path, params: Params, name: str) -> None:
-    evaluate_to_files(
-        root / "cache" / "ground_truth.json",
-        root / "detections" / name / str(params.seeds[0]),
-        iou=params.evaluate.iou,
-        results=root / "evaluation" / name / str(params.seeds[0]),
-    )
-    summarise_to_files(
-        {params.seeds[0]: root / "evaluation" / name / str(params.seeds[0])},
-        summary=root / "summaries" / name,
-        metrics=root / "metrics" / f"{name}.json",
-        curve=root / "plots" / "curves" / f"{name}.csv",
-    )
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
@@ -12,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from alfnet.report.page import table_html
+from alfnet.report.charts import library
 from alfnet.report.report import make_report
-from alfnet.report.table import Column, Table
 from tests.report_data import make_project, mini_params
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -39,8 +39,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "resnet50-2s": {"backbone": "resnet50", "steps": 2},
         "mobilenet-2s": {"backbone": "mobilenet", "steps": 2},
     }
-    params = mini_params(variants=variants)
-    make_project(root, params)
+    params = mini_params(variants=variants, seeds=[1, 2])
+    make_project(root, params, images=9)
+    (root / "timings" / "resnet50-2s").mkdir(parents=True)
+    (root / "timings" / "resnet50-2s" / "1.json").write_text('{"seconds_per_image": 0.0456, "machine": "<i>one</i>"}')
     make_report(params, root=root)
     return root / "report" / "index.html"
 
@@ -51,42 +53,78 @@ def page_data(page: Path) -> dict[str, Any]:
     return json.loads(found[1])
 
 
+def outcomes(page: Path, name: str, seed: int) -> dict[str, Any]:
+    """The detections of a variant and seed, from the file that the page loads."""
+    sets = page_data(page)["explorer"]["sets"]
+    number = next(i for i, one in enumerate(sets) if one["name"] == name and one["seed"] == seed)
+    text = (page.parent / "outcomes" / f"{number + 1:04d}.js").read_text()
+    found = re.fullmatch(rf"alfnetExplorer\.receive\({number},(.*)\);\n", text)
+    assert found
+    return json.loads(found[1])
+
+
 def test_asks_nothing_of_the_network(page: Path) -> None:
-    text = page.read_text()
+    text = page.read_text().replace(library(), "")
+    assert "vegaEmbed=" in library()
     addresses = set(re.findall(r"https?://[^\s\"'<]+", text)) - {"http://www.w3.org/2000/svg"}  # a name, not fetched
-    assert addresses == set()
-    assert not re.search(r"<(link|script|img)[^>]+(src|href)=\"(?!data:)", text)
+    assert {address for address in addresses if "vega.github.io/schema" not in address} == set()
+    assert re.findall(r"<(?:link|script|img)[^>]+(?:src|href)=\"(?!data:)([^\"]+)", text) == ["../timings/timings.js"]
     assert "@import" not in text
     assert "fetch(" not in text
 
 
-def test_every_image_is_inside_once(page: Path) -> None:
-    data = page_data(page)
-    images = [image["jpeg"] for image in data["gallery"]["images"]]
-    assert len(images) == 6
-    text = page.read_text()
-    assert all(image.startswith("data:image/jpeg;base64,") and text.count(image) == 1 for image in images)
+def test_every_validation_image_is_beside_the_page(page: Path) -> None:
+    images = page_data(page)["explorer"]["images"]
+    assert len(images) == 9
+    assert all(image["has"] for image in images)
+    for kind in ("thumbnails", "images"):
+        assert len(list((page.parent / kind).glob("*.jpg"))) == 9
+    assert "All 9 validation images" in page.read_text()
+    assert sum(path.stat().st_size for path in (page.parent / "thumbnails").iterdir()) < 9 * 20_000
 
 
-def test_the_gallery_data_agree_with_the_miss_rate(page: Path) -> None:
+def test_the_explorers_data_agree_with_the_miss_rate(page: Path) -> None:
     """At the lowest score, what is missed over all images is the end of the curve."""
-    data = page_data(page)
-    for name, steps in data["gallery"]["outcomes"].items():
-        for step, outcome in steps.items():
-            for iou in ("0.5", "0.75"):
-                end = data["curves"][name][step][iou]["reasonable"]
-                assert outcome["operating"][iou]["missed"][0] == pytest.approx(end[1][-1], abs=1e-3)
-                assert outcome["operating"][iou]["fppi"][0] == pytest.approx(end[0][-1], rel=1e-3)
+    root = page.parent.parent
+    for name, steps in (("resnet50-1s", 1), ("resnet50-2s", 2), ("mobilenet-2s", 2)):
+        for seed in (1, 2):
+            with (root / "evaluation" / name / str(seed) / "curves.csv").open() as file:
+                rows = list(csv.DictReader(file))
+            for step in range(1, steps + 1):
+                outcome = outcomes(page, name, seed)[str(step)]
+                for place, iou in enumerate(("0.50", "0.75")):
+                    own = [
+                        row
+                        for row in rows
+                        if (row["test_step"], row["iou"], row["subset"]) == (str(step), iou, "reasonable")
+                    ]
+                    missed = 1 - len(outcome["found"][place]) / outcome["pedestrians"]
+                    assert missed == pytest.approx(float(own[-1]["miss_rate"]), abs=1e-6)
+                    assert len(outcome["wrong"][place]) / 9 == pytest.approx(float(own[-1]["fppi"]), abs=1e-6)
 
 
-def test_names_and_captions_are_escaped() -> None:
-    table = Table("t", (Column("variant", "<b>"), Column("paper_mr_50", "Paper: MR")), (("<script>", 1.0),), "a & b")
-    text = str(table_html(table))
-    assert "&lt;b&gt;" in text
-    assert "&lt;script&gt;" in text
-    assert "<script>" not in text
-    assert "a &amp; b" in text
-    assert '<td class="number paper">1.00</td>' in text
+def test_every_error_has_a_kind(page: Path) -> None:
+    index = page_data(page)["explorer"]
+    last = outcomes(page, "resnet50-2s", 1)["2"]
+    for image, (detections, truths) in enumerate(zip(last["detections"], last["truths"][0], strict=True)):
+        for start in range(0, len(detections), 9):
+            state, kind = detections[start + 5 : start + 7]
+            assert (kind >= 0) == (state == 0)
+            assert kind < len(index["falseKinds"])
+        ignored = [truth[4] for truth in index["images"][image]["truths"]]
+        for place, is_ignored in enumerate(ignored):
+            found, kind = truths[2 * place : 2 * place + 2]
+            assert (kind >= 0) == (found < 0 and not is_ignored)
+
+
+def test_the_page_tells_of_the_data_set_and_its_statements(page: Path) -> None:
+    text = page.read_text()
+    assert "rendered street scenes" in text
+    assert "made easy" in text
+    assert "95 % interval" in text
+    assert "±" in text
+    assert "0.0456" not in text  # the time per image differs from run to run
+    assert "unconfirmed" not in text
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +158,11 @@ def open_page(driver: Any, page: Path, width: int, height: int) -> None:
     until(lambda: driver.execute_script("return document.documentElement.dataset.ready === 'true'"))
 
 
+def complaints(driver: Any) -> list[str]:
+    """What the browser's console holds, without Vega's advice on charts whose panels have axes of their own."""
+    return [entry["message"] for entry in driver.get_log("browser") if '"WARN"' not in entry["message"]]
+
+
 def until(condition: Any, seconds: float = 10) -> None:
     end = time.monotonic() + seconds
     while not condition():
@@ -148,12 +191,24 @@ def choose(driver: Any, selector: str, value: str) -> None:
     )
 
 
-def paths(driver: Any) -> dict[str, str]:
-    lines = driver.execute_script(
-        "return [...document.querySelectorAll('#curve-plot path.series')]"
-        ".map(line => [line.getAttribute('data-name'), line.getAttribute('d')])"
+def drawn(driver: Any, node: str) -> str:
+    """The text that tells which drawing of a chart is shown."""
+    return str(driver.execute_script(f"return document.getElementById('{node}').dataset.drawn ?? ''"))
+
+
+def lines(driver: Any, node: str) -> list[str]:
+    """The paths of a chart's lines."""
+    found = driver.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].map(path => path.getAttribute('d'))",
+        f"#{node} .mark-line path",
     )
-    return dict(lines)
+    return [path for path in found if path]
+
+
+def redrawn(driver: Any, node: str, change: Any) -> None:
+    before = drawn(driver, node)
+    change()
+    until(lambda: drawn(driver, node) not in ("", before))
 
 
 def show(driver: Any, node: Any) -> Any:
@@ -165,9 +220,10 @@ def show(driver: Any, node: Any) -> Any:
 def test_opens_without_errors_and_fits_the_window(browser: Any, page: Path, width: int, height: int) -> None:
     browser.get_log("performance")
     open_page(browser, page, width, height)
-    assert browser.get_log("browser") == []
+    until(lambda: all(drawn(browser, f"{name}-plot") for name in ("steps", "curve", "positives", "loss")))
+    assert complaints(browser) == []
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
-    assert len(paths(browser)) == 3
+    assert len(lines(browser, "curve-plot")) == 3 * 2  # variants, IoUs
     requests = [
         json.loads(entry["message"])["message"]
         for entry in browser.get_log("performance")
@@ -179,124 +235,196 @@ def test_opens_without_errors_and_fits_the_window(browser: Any, page: Path, widt
 
 
 def test_curves_follow_the_controls(opened: Any) -> None:
-    first = paths(opened)
-    assert list(first) == ["resnet50-1s", "resnet50-2s", "mobilenet-2s"]
+    until(lambda: len(lines(opened, "curve-plot")) == 6)
+    first = lines(opened, "curve-plot")
     key = one(opened, "#curve-key").text
-    choose(opened, "#curve-iou", "0.75")
-    assert paths(opened) != first
+    redrawn(opened, "curve-plot", lambda: choose(opened, "#curve-subset", "all"))
+    assert lines(opened, "curve-plot") != first
     assert one(opened, "#curve-key").text != key
-    choose(opened, "#curve-iou", "0.5")
-    assert paths(opened) == first
-    choose(opened, "#curve-subset", "all")
-    assert paths(opened) != first
-    choose(opened, "#curve-subset", "reasonable")
-    choose(opened, "#curve-step", "2")
-    assert list(paths(opened)) == ["resnet50-2s, step 2", "mobilenet-2s, step 2"]
-    choose(opened, "#curve-step", "all")
-    assert len(paths(opened)) == 5
-    choose(opened, "#curve-step", "last")
-    choose(opened, '#curve-key input[data-variant="resnet50-2s"]', "")
-    assert list(paths(opened)) == ["resnet50-1s", "mobilenet-2s"]
-    assert opened.get_log("browser") == []
+    redrawn(opened, "curve-plot", lambda: choose(opened, "#curve-subset", "reasonable"))
+    assert lines(opened, "curve-plot") == first
+    redrawn(opened, "curve-plot", lambda: choose(opened, "#curve-step", "2"))
+    assert "resnet50-2s, step 2" in one(opened, "#curve-key").text
+    assert "resnet50-1s" not in one(opened, "#curve-key").text
+    redrawn(opened, "curve-plot", lambda: choose(opened, "#curve-step", "last"))
+    redrawn(opened, "curve-plot", lambda: choose(opened, '#curve-key input[data-variant="resnet50-2s"]', ""))
+    assert len(lines(opened, "curve-plot")) == 4
+    assert "hidden=resnet50-2s" in opened.execute_script("return location.hash")
+    assert complaints(opened) == []
 
 
-def test_hovering_and_arrow_keys_show_values(opened: Any) -> None:
+def test_the_list_of_variants_tells_the_values_under_the_cursor(opened: Any) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
 
+    until(lambda: len(lines(opened, "curve-plot")) == 6)
     chart = show(opened, one(opened, "#curve-plot svg"))
-    tip = one(opened, "#curve-plot .tip")
-    assert not tip.is_displayed()
-    ActionChains(opened).move_to_element(chart).perform()
-    until(tip.is_displayed)
-    assert re.search(r"false positives per image: 0\.\d+", tip.text)
-    assert len(re.findall(r"\d+\.\d\d %", tip.text)) == 3
-    before = tip.text
-    chart.send_keys(Keys.ARROW_RIGHT * 3)
-    assert tip.text != before
-    chart.send_keys(Keys.ESCAPE)
-    until(lambda: not tip.is_displayed())
+    assert "log-average miss rate" in one(opened, "#curve-key").text
+    ActionChains(opened).move_to_element_with_offset(chart, -200, 0).perform()
+    until(lambda: "per image" in one(opened, "#curve-key").text)
+    plot = one(opened, "#curve-plot")
+    plot.send_keys(Keys.ARROW_RIGHT * 3)
+    before = one(opened, "#curve-key").text
+    plot.send_keys(Keys.ARROW_RIGHT * 3)
+    assert one(opened, "#curve-key").text != before
+    plot.send_keys(Keys.ESCAPE)
+    assert "log-average miss rate" in one(opened, "#curve-key").text
 
 
-def test_positives_and_losses_follow_the_controls(opened: Any) -> None:
+def test_losses_follow_the_part_that_is_chosen(opened: Any) -> None:
+    until(lambda: len(lines(opened, "loss-plot")) == 3)
+    redrawn(opened, "loss-plot", lambda: choose(opened, "#loss-part", "step2_regression"))
+    assert len(lines(opened, "loss-plot")) == 2
     assert "paper: resnet50-2s" in one(opened, "#positives-plot").text
-    choose(opened, "#positives-unit", "relative")
-    assert "paper" not in one(opened, "#positives-plot").text
-    before = one(opened, "#loss-plot path.series").get_attribute("d")
-    assert len(opened.find_elements("css selector", "#loss-plot path.series")) == 3
-    choose(opened, "#loss-log", "")
-    assert one(opened, "#loss-plot path.series").get_attribute("d") != before
-    choose(opened, "#loss-series", "step2_regression")
-    assert len(opened.find_elements("css selector", "#loss-plot path.series")) == 2
-    assert opened.get_log("browser") == []
+    assert complaints(opened) == []
+
+
+def test_speed_comes_from_outside_of_what_is_hashed(opened: Any) -> None:
+    table = show(opened, one(opened, "#speed-table")).text
+    assert "0.0456" in table
+    assert "<i>one</i>" in table  # as text
+
+
+def text_of(driver: Any, node: str) -> str:
+    """A node's text, also under a dialog."""
+    return str(driver.execute_script("return document.getElementById(arguments[0]).textContent", node))
 
 
 def boxes(driver: Any, kind: str) -> int:
-    return len(driver.find_elements("css selector", f".card:not([hidden]) .{kind} .line"))
+    return len(driver.find_elements("css selector", f".card .{kind} .line"))
 
 
-def test_the_gallery_follows_the_controls(opened: Any, page: Path) -> None:
-    data = page_data(page)["gallery"]
-    choose(opened, '[data-control="score"]', "0")
-    truths = sum(not truth[4] for image in data["images"] for truth in image["truths"])
+def changed(driver: Any, change: Any) -> None:
+    """Change a control of the explorer and wait until it is drawn."""
+    redrawn(driver, "ex-cards", change)
+
+
+def test_the_explorer_follows_the_controls(opened: Any, page: Path) -> None:
+    until(lambda: drawn(opened, "ex-cards"))
+    index = page_data(page)["explorer"]
+    truths = sum(not truth[4] for image in index["images"] for truth in image["truths"])
+    changed(opened, lambda: choose(opened, "#ex-score", "0"))
     assert boxes(opened, "found") + boxes(opened, "missed") == truths
-    assert boxes(opened, "found") == boxes(opened, "correct") > 0
-    found = [
-        score is not None
-        for image in data["outcomes"][data["reference"]]["2"]["images"]
-        for score in image["truths"][0]
-    ]
-    assert boxes(opened, "found") == sum(found)
-
-    choose(opened, '[data-control="score"]', "200")
+    found = outcomes(page, "resnet50-2s", 1)["2"]["found"][0]
+    assert boxes(opened, "found") == boxes(opened, "correct") == len(found) > 0
+    changed(opened, lambda: choose(opened, "#ex-seed", "2"))
+    assert boxes(opened, "found") == len(outcomes(page, "resnet50-2s", 2)["2"]["found"][0])
+    changed(opened, lambda: choose(opened, "#ex-iou", "0.75"))
+    assert boxes(opened, "found") == len(outcomes(page, "resnet50-2s", 2)["2"]["found"][1])
+    changed(opened, lambda: choose(opened, "#ex-score", "1000"))
     assert boxes(opened, "missed") == truths
     assert boxes(opened, "false") == 0
-    assert one(opened, '[data-control="score-value"]').text == "1.000"
-
-    choose(opened, '[data-control="rate"]', "1")
+    changed(opened, lambda: choose(opened, "#ex-rate", "1"))
     at_one = boxes(opened, "false")
-    assert "false positives per image" in one(opened, '[data-control="totals"]').text
-    choose(opened, '[data-control="rate"]', "0.1")
+    changed(opened, lambda: choose(opened, "#ex-rate", "0.1"))
     assert boxes(opened, "false") < at_one
-
-    choose(opened, '[data-control="score"]', "20")
-    before = boxes(opened, "correct")
-    choose(opened, '[data-control="step"]', "1")
-    assert boxes(opened, "correct") != before
-    choose(opened, '[data-control="variant"]', "resnet50-1s")
-    assert len(opened.find_elements("css selector", '[data-control="step"] input')) == 1
-    at_half = boxes(opened, "correct")
-    choose(opened, '[data-control="iou"]', "0.75")
-    assert boxes(opened, "correct") < at_half
-
-    choose(opened, '[data-control="kinds"]', "missed")
+    changed(opened, lambda: choose(opened, "#ex-drawn", "missed"))
     assert boxes(opened, "missed") == 0
-    choose(opened, '[data-control="kinds"]', "missed")
-    choose(opened, '[data-control="only"]', "false")
-    shown = opened.find_elements("css selector", ".card:not([hidden])")
-    assert shown
-    assert all(card.find_elements("css selector", ".false") for card in shown)
-    assert opened.get_log("browser") == []
+    assert complaints(opened) == []
+
+
+def test_last_step_survives_another_variant(opened: Any) -> None:
+    until(lambda: drawn(opened, "ex-cards"))
+    assert one(opened, "#ex-step input:checked").get_attribute("value") == "last"
+    changed(opened, lambda: choose(opened, "#ex-set", "resnet50-1s"))
+    assert "resnet50-1s, seed 1" in one(opened, "#ex-totals").text
+    changed(opened, lambda: choose(opened, "#ex-set", "mobilenet-2s"))
+    assert one(opened, "#ex-step input:checked").get_attribute("value") == "last"
+    assert "mobilenet-2s, step 2" in one(opened, "#ex-totals").text
+    changed(opened, lambda: choose(opened, "#ex-step", "1"))
+    assert "mobilenet-2s, step 1" in one(opened, "#ex-totals").text
+
+
+def test_errors_are_sorted_and_filtered(opened: Any) -> None:
+    until(lambda: drawn(opened, "ex-cards"))
+    cards = opened.find_elements("css selector", ".card")
+    errors = [len(card.find_elements("css selector", ".missed .line, .false .line")) for card in cards]
+    assert errors == sorted(errors, reverse=True)
+    changed(opened, lambda: choose(opened, "#ex-kind", "false"))
+    cards = opened.find_elements("css selector", ".card")
+    assert 0 < len(cards) < 9
+    assert all(card.find_elements("css selector", ".false") for card in cards)
+    changed(opened, lambda: choose(opened, "#ex-size", "0-50"))
+    assert one(opened, "#ex-none").is_displayed()  # none of them is so small
+    changed(opened, lambda: choose(opened, "#ex-size", ""))
+    false = boxes(opened, "false")
+    changed(opened, lambda: choose(opened, "#ex-show", "false"))
+    assert len(opened.find_elements("css selector", ".card.crop")) == false
+    changed(opened, lambda: choose(opened, "#ex-show", "missed"))
+    changed(opened, lambda: choose(opened, "#ex-kind", ""))
+    crops = opened.find_elements("css selector", ".card.crop figcaption")
+    assert crops
+    assert all("% visible" in crop.text for crop in crops)
+    assert complaints(opened) == []
+
+
+def test_two_sets_stand_side_by_side(opened: Any) -> None:
+    until(lambda: drawn(opened, "ex-cards"))
+    changed(opened, lambda: choose(opened, "#ex-with", "mobilenet-2s"))
+    assert len(opened.find_elements("css selector", ".card")) == 9
+    assert len(opened.find_elements("css selector", ".card .picture")) == 18
+    assert len(one(opened, "#ex-totals").text.splitlines()) == 3
+    changed(opened, lambda: choose(opened, "#ex-kind", "first"))
+    for card in opened.find_elements("css selector", ".card"):
+        first, second = (
+            len(picture.find_elements("css selector", ".missed .line"))
+            for picture in card.find_elements("css selector", ".picture")
+        )
+        assert first
+        assert first + second > 0
+
+
+def test_the_address_brings_back_what_was_chosen(browser: Any, page: Path) -> None:
+    open_page(browser, page, 1400, 1000)
+    until(lambda: drawn(browser, "ex-cards"))
+    for name, value in (
+        ("set", "mobilenet-2s"),
+        ("seed", "2"),
+        ("with", "resnet50-1s"),
+        ("kind", "missed"),
+        ("sort", "false"),
+    ):
+        changed(browser, lambda name=name, value=value: choose(browser, f"#ex-{name}", value))
+    browser.execute_script("document.querySelector('.card button').click()")
+    until(lambda: one(browser, "#ex-dialog").is_displayed())
+    address = browser.current_url
+    title, totals = one(browser, "#ex-dialog-title").text, text_of(browser, "ex-totals")
+    browser.get("about:blank")
+    browser.get(address)
+    until(lambda: drawn(browser, "ex-cards"))
+    until(lambda: one(browser, "#ex-dialog").is_displayed())
+    assert one(browser, "#ex-dialog-title").text == title
+    assert text_of(browser, "ex-totals") == totals
+    assert one(browser, "#ex-with").get_attribute("value") == "resnet50-1s"
 
 
 def test_an_image_opens_and_turns(opened: Any) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
 
+    until(lambda: drawn(opened, "ex-cards"))
     show(opened, one(opened, ".card button")).click()
-    dialog = one(opened, "dialog")
+    dialog = one(opened, "#ex-dialog")
     until(dialog.is_displayed)
-    title = one(opened, '[data-control="dialog-title"]')
+    title = one(opened, "#ex-dialog-title")
     first = title.text
-    assert "frankfurt_000001" in first
+    assert "frankfurt_" in first
     assert "found" in first
-    one(opened, '[data-control="next"]').click()
+    one(opened, "#ex-next").click()
     assert title.text != first
     ActionChains(opened).send_keys(Keys.ARROW_LEFT).perform()
     assert title.text == first
-    one(opened, '[data-control="close"]').click()
+    placed = opened.execute_script(
+        "return [...document.querySelectorAll('#ex-dialog .score')].map(n => { const b = n.getBoundingClientRect();"
+        " return [b.left, b.right, b.top, b.bottom]; })"
+    )
+    for place, (left, right, top, bottom) in enumerate(placed):
+        for other in placed[:place]:
+            across = left < other[1] - 2 and other[0] < right - 2
+            assert not (across and top < other[3] - 4 and other[2] < bottom - 4), "labels overlap"
+    one(opened, "#ex-close").click()
     until(lambda: not dialog.is_displayed())
-    assert opened.get_log("browser") == []
+    assert complaints(opened) == []
 
 
 def test_tables_can_be_copied(opened: Any) -> None:

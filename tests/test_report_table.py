@@ -7,6 +7,7 @@ import io
 
 import pytest
 
+from alfnet.report.results import Sample
 from alfnet.report.table import Column, Table, escape_latex
 
 TABLE = Table(
@@ -15,17 +16,50 @@ TABLE = Table(
     (("a_b|c", 12.005, None), ("d", 3, 12.01)),
     "100 % of {them} cost 5 $ ≥ 1 × 2",
 )
+SEEDS = Table(
+    "seeds",
+    (Column("variant", "Variant"), Column("mr_50", "MR"), Column("nothing", "Nothing")),
+    (("a", Sample((10.0, 12.0, None)), None), ("b", Sample((7.0,)), None), ("c", None, None)),
+    "",
+    seeds=(1, 2, 5),
+    footer=("One.", "Two."),
+)
+
+
+def read(table: Table) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(table.csv())))
 
 
 def test_csv_reads_back_with_two_decimals_and_nothing_for_none() -> None:
-    rows = list(csv.reader(io.StringIO(TABLE.csv())))
-    assert rows == [["variant", "mr_50", "paper_mr_50"], ["a_b|c", "12.01", ""], ["d", "3", "12.01"]]
+    assert read(TABLE) == [["variant", "mr_50", "paper_mr_50"], ["a_b|c", "12.01", ""], ["d", "3", "12.01"]]
     assert "\r" not in TABLE.csv()
+
+
+def test_csv_has_mean_deviation_number_and_every_seed() -> None:
+    assert read(SEEDS) == [
+        ["variant", "mr_50", "mr_50_sd", "nothing", "seeds", "mr_50_seed_1", "mr_50_seed_2", "mr_50_seed_5"],
+        ["a", "11.00", "1.41", "", "2", "10.0000", "12.0000", ""],
+        ["b", "7.00", "", "", "1", "7.0000", "", ""],
+        ["c", "", "", "", "0", "", "", ""],
+    ]
+
+
+def test_a_single_seed_looks_as_if_there_were_none() -> None:
+    table = Table("t", (Column("mr_50", "MR"),), ((Sample((10.5,)),),), "", seeds=(3,))
+    assert read(table) == [["mr_50"], ["10.50"]]
+    assert "10.50 |" in table.markdown()
+
+
+def test_markdown_shows_mean_and_deviation_without_empty_columns() -> None:
+    text = SEEDS.markdown()
+    assert "11.00 ± 1.41" in text
+    assert "nothing" not in text
+    assert text.endswith("\n- One.\n- Two.\n")
 
 
 def test_csv_quotes_commas() -> None:
     table = Table("t", (Column("pair", "Pair"),), (("(0.3, 0.5)",),), "")
-    assert list(csv.reader(io.StringIO(table.csv())))[1] == ["(0.3, 0.5)"]
+    assert read(table)[1] == ["(0.3, 0.5)"]
 
 
 def test_markdown_has_dashes_for_none_escaped_bars_and_the_caption() -> None:
@@ -34,7 +68,7 @@ def test_markdown_has_dashes_for_none_escaped_bars_and_the_caption() -> None:
     assert lines[2].startswith("| a_b\\|c ")
     assert lines[2].rstrip(" |").endswith("–")
     assert {len(line) for line in lines[:4]} == {len(lines[0])}
-    assert lines[1].split("|")[2].endswith(": ") or lines[1].split("|")[2].strip().endswith(":")  # numbers to the right
+    assert lines[1].split("|")[2].endswith(":")  # numbers to the right
     assert lines[-1] == TABLE.caption
 
 
@@ -45,7 +79,15 @@ def test_latex_escapes_everything_special() -> None:
     assert r"MR \& more" in text
     assert r"\caption{100 \% of \{them\} cost 5 \$ $\geq$ 1 $\times$ 2}" in text
     assert r"\begin{tabular}{lrr}" in text
+    assert r"11.00 $\pm$ 1.41" in SEEDS.latex()
     assert text.isascii()
+
+
+def test_tables_without_rows_have_all_forms() -> None:
+    table = Table("t", TABLE.columns, (), "none")
+    assert read(table) == [["variant", "mr_50", "paper_mr_50"]]
+    assert table.markdown().endswith("none\n")
+    assert r"\label{tab:t}" in table.latex()
 
 
 def test_a_row_of_another_length_is_refused() -> None:

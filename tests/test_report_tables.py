@@ -6,10 +6,11 @@ from typing import Any
 
 from alfnet.params import Params
 from alfnet.report.paper import as_pairs
-from alfnet.report.results import VariantResults
+from alfnet.report.results import Sample, VariantResults
 from alfnet.report.tables import (
     SUBSETS,
     ablation_table,
+    all_tables,
     backbones_table,
     fusion_table,
     steps_table,
@@ -22,12 +23,20 @@ from tests.report_data import mini_params, pairs, published_params
 FUSION = ["C1*C2_B2", "C1+C2_B2", "C1B1", "C1B2", "C2B2"]
 
 
-def rates(value: float) -> dict[str, Any]:
+def rates(value: float, seeds: int) -> dict[str, Any]:
+    """Miss rates of every subset; the seeds lie a point apart, their mean is `value` and more."""
+    spread = [seed - (seeds - 1) / 2 for seed in range(seeds)]
     return {
-        "iou_0.50": {subset: value + index for index, subset in enumerate(SUBSETS)},
-        "iou_0.75": {subset: value + 20 + index for index, subset in enumerate(SUBSETS)},
-        "AP": 1.0,
+        f"iou_{iou}": {
+            subset: Sample(tuple(value + more + index + away for away in spread))
+            for index, subset in enumerate(SUBSETS)
+        }
+        for iou, more in (("0.50", 0), ("0.75", 20))
     }
+
+
+def means(table: Any, name: str) -> list[float | None]:
+    return [round(cell.mean, 6) if isinstance(cell, Sample) else cell for cell in table.column(name)]
 
 
 def results_of(params: Params, parameters: int | None = None) -> list[VariantResults]:
@@ -36,12 +45,14 @@ def results_of(params: Params, parameters: int | None = None) -> list[VariantRes
         VariantResults(
             name=name,
             settings=variant,
+            seeds=tuple(params.seeds),
             thresholds=as_pairs(params.thresholds(name)),
             parameters=parameters or counts.get(f"{variant.backbone}-{variant.steps}s", 17_408_016),
-            steps={step: rates(30 - step) for step in range(1, variant.steps + 1)},
-            fusion={key: rates(40) for key in (FUSION if variant.steps == 2 else [])},
+            steps={step: rates(30 - step, len(params.seeds)) for step in range(1, variant.steps + 1)},
+            fusion={key: rates(40, len(params.seeds)) for key in (FUSION if variant.steps == 2 else [])},
             curves={},
             positives={},
+            ground_truths=0,
             losses={},
         )
         for name, variant in params.variants.items()
@@ -53,7 +64,7 @@ def cell(table: Any, row: int, name: str) -> Any:
 
 
 def test_ablation_columns_and_rows() -> None:
-    params = mini_params()
+    params = mini_params(seeds=[7])
     table = ablation_table(params, results_of(params, 1_234_567))
     assert [column.name for column in table.columns] == [
         *("variant", "backbone", "steps", "test_step", "mr_50", "mr_75"),
@@ -74,14 +85,15 @@ def test_mini_has_no_paper_figure_in_the_ablation_table() -> None:
     # Not even where somebody's mini network had the published size.
     table = ablation_table(params, results_of(params))
     assert set(table.column("paper_mr_50")) | set(table.column("paper_mr_75")) == {None}
-    assert "in no row (the data set is synthetic)" in table.caption
+    assert "here no row's are (the data set is synthetic)" in table.caption
+    assert "paper_mr_50" not in table.markdown()
 
 
-def test_citypersons_has_the_papers_figures_but_not_the_recalled_ones() -> None:
+def test_citypersons_has_the_papers_figures_and_none_without_a_source() -> None:
     params = published_params()
     table = ablation_table(params, results_of(params))
     assert table.column("paper_mr_50")[:9] == [16.01, 13.17, 12.01, 14.53, 12.67, 12.88, None, None, None]
-    assert "in no row" not in table.caption
+    assert "no row" not in table.caption
 
 
 def test_other_tables_say_that_mini_is_comparable_in_direction_only() -> None:
@@ -104,7 +116,7 @@ def test_steps_table_pairs_the_papers_steps() -> None:
     table = steps_table(params, results_of(params))
     row = [index for index, name in enumerate(table.column("variant")) if name == "resnet50-2s"][1]
     assert cell(table, row, "iou") == 0.75
-    assert [cell(table, row, f"test_step_{step}") for step in (1, 2, 3)] == [49, 48, None]
+    assert [means(table, f"test_step_{step}")[row] for step in (1, 2, 3)] == [49, 48, None]
     assert [cell(table, row, f"paper_test_step_{step}") for step in (1, 2, 3)] == [45.0, 36.49, None]
     mobilenet = table.column("variant").index("mobilenet-2s")
     assert cell(table, mobilenet, "paper_test_step_2") is None
@@ -140,14 +152,35 @@ def test_thresholds_have_rows_only_where_variants_differ() -> None:
     assert table.column("paper_mr_50") == [12.01, 13.75]
 
 
-def test_unconfirmed_figures_are_marked() -> None:
+def test_figures_without_a_source_are_left_out() -> None:
     params = mini_params()
     table = backbones_table(params, results_of(params))
-    marks = dict(zip(table.column("variant"), table.column("paper_source"), strict=True))
-    assert marks["resnet50-2s"] == "the paper"
-    assert marks["mobilenet-2s"] == "recalled, unconfirmed"
+    paper = dict(zip(table.column("variant"), table.column("paper_mr_50"), strict=True))
+    assert paper["resnet50-2s"] == 12.01
+    assert paper["mobilenet-2s"] is None
     assert table.column("paper_parameters_millions") == [39.5, 48.4, None, 12.1, 17.4]
-    assert "recalled, unconfirmed" in table.caption
+
+
+def test_every_table_has_mean_deviation_and_each_seed() -> None:
+    params = mini_params()
+    assert len(params.seeds) == 3
+    results = results_of(params, 1_234_567)
+    table = ablation_table(params, results)
+    header, first, *_ = table.csv().splitlines()
+    assert header == (
+        "variant,backbone,steps,test_step,mr_50,mr_50_sd,mr_75,mr_75_sd,paper_mr_50,paper_mr_75,parameters_millions,"
+        "seeds,mr_50_seed_1,mr_50_seed_2,mr_50_seed_3,mr_75_seed_1,mr_75_seed_2,mr_75_seed_3"
+    )
+    assert first == (
+        "resnet50-1s,resnet50,1,1,29.00,1.00,49.00,1.00,,,1.23,3,28.0000,29.0000,30.0000,48.0000,49.0000,50.0000"
+    )
+    assert "29.00 ± 1.00" in table.markdown()
+    assert "over 3 seeds" in table.caption
+    assert len(table.footer) == 5
+    for other in all_tables(params, results):
+        if other.rows:
+            assert "_seed_3" in other.csv()
+            assert "±" in other.latex() or r"$\pm$" in other.latex()
 
 
 def test_subsets_never_mix_measured_and_published() -> None:
@@ -159,7 +192,7 @@ def test_subsets_never_mix_measured_and_published() -> None:
         assert filled == {row[1] == "published"}
     assert "RepLoss (ResNet-50)" in table.column("method")
     assert table.column("paper_heavy")[-2:] == [56.9, 51.9]
-    assert table.column("heavy")[0] == 29 + SUBSETS.index("heavy")
+    assert means(table, "heavy")[0] == 29 + SUBSETS.index("heavy")
 
 
 def test_an_empty_subset_stays_empty() -> None:
@@ -176,7 +209,10 @@ def test_an_empty_subset_stays_empty() -> None:
 def test_timings_stand_in_a_table_of_their_own() -> None:
     params = mini_params()
     results = results_of(params)
-    table = timings_table(results, {"resnet50-2s": 0.0123})
+    timing = {"seconds_per_image": 0.0123, "images": 120, "machine": "a processor"}
+    table = timings_table(results, {"resnet50-2s": timing})
     assert table.column("seconds_per_image") == [None, "0.0123", None, None, None]
+    assert table.column("images_per_second")[1] == "81.3"
+    assert table.column("machine")[1] == "a processor"
     assert table.column("paper_seconds_per_image") == [0.26, 0.27, 0.28, None, None]
     assert not any("seconds" in column.name for column in backbones_table(params, results).columns)

@@ -30,7 +30,7 @@ CHANGES: dict[str, Any] = {
     "train.log_every": 1,
     "train.augment.height": 64,
     "train.augment.width": 128,
-    "report.gallery_images": 2,
+    "report.image_width": 256,
 }
 
 

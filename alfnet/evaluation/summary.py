@@ -21,12 +21,11 @@ CurveKey = tuple[int, str, str]
 """Test step, IoU threshold as "0.50", subset."""
 
 
-def summarise_to_files(results: Mapping[int, Path], *, summary: Path, metrics: Path, curve: Path) -> None:
+def summarise_to_files(results: Mapping[int, Path], *, summary: Path, metrics: Path) -> None:
     """Summarise the seeds of a variant; `results` has the folder that `evaluate_to_files` wrote per seed.
 
     summary: a folder with summary.json, in which each number of results.json became a `statistic`, and curves.csv.
-    metrics: JSON with what a researcher compares first (`headline`). curve: the last step's mean miss rate over FPPI,
-    reasonable, with the band of the seeds, as CSV.
+    metrics: JSON with what a researcher compares first (`headline`).
 
     Raises AlfnetError where a seed's results lack what another's hold.
     """
@@ -34,14 +33,11 @@ def summarise_to_files(results: Mapping[int, Path], *, summary: Path, metrics: P
     where = ", ".join(str(folder) for folder in results.values())
     described = {"seeds": list(results), **_statistics(found, where)}
     rows = mean_curves([_read_curves(folder / "curves.csv") for folder in results.values()])
-    last = max(int(step) for step in described["steps"])
     header = ("test_step", "iou", "subset", "fppi", "mean", "low", "high")
     with atomic_path(summary) as temporary:
         temporary.mkdir(parents=True)
         write_json(temporary / "summary.json", described, indent=1)
         write_text(temporary / "curves.csv", _csv(header, rows))
-    shown = [(iou, *point) for step, iou, subset, *point in rows if step == last and subset == "reasonable"]
-    write_text(curve, _csv(("iou", "fppi", "mean", "low", "high"), shown))
     write_json(metrics, headline(described), indent=2)
 
 

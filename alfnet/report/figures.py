@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from alfnet.files import write_bytes
-
-# Okabe and Ito's colours, told apart with every common colour blindness; their yellow is left out on a white ground.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B5B5B")
-_BACKBONE_DASHES = {"resnet50": "solid", "mobilenet": (0, (5, 2))}
-_SECOND_ROUND = (0, (1.2, 1.2))
+from alfnet.images import write_png
 
 # Everything that a user's matplotlibrc or the machine's fonts could change.
 _STYLE = {
@@ -44,17 +38,11 @@ def style() -> Iterator[None]:
         yield
 
 
-def line_style(index: int, backbone: str) -> dict[str, Any]:
-    """Return colour and dashes for the variant at a position of the parameters; dotted where a colour comes again."""
-    dashes = _BACKBONE_DASHES[backbone] if index < len(COLOURS) else _SECOND_ROUND
-    return {"color": COLOURS[index % len(COLOURS)], "linestyle": dashes}
-
-
 def write_figure(path: Path, figure: Figure, *, dpi: int = 110) -> None:
     """Write a figure as PNG, without dates or versions in it."""
-    FigureCanvasAgg(figure)
-    buffer = io.BytesIO()
-    figure.savefig(
-        buffer, format="png", dpi=dpi, metadata={"Software": None}, facecolor="white", pil_kwargs={"optimize": True}
-    )
-    write_bytes(path, buffer.getvalue())
+    figure.set_dpi(dpi)
+    figure.set_facecolor("white")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[:, :, 2::-1]
+    write_png(path, pixels, compression=6)

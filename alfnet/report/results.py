@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+import math
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from alfnet.errors import AlfnetError
 from alfnet.files import read_json
@@ -14,49 +19,90 @@ from alfnet.network.weight_files import read_weights
 from alfnet.params import Params, VariantSettings
 from alfnet.report.paper import Thresholds, as_pairs
 
-Curve = tuple[tuple[float, ...], tuple[float, ...]]
-
-# The parameter count in the extra entries of models/<variant>/model.safetensors.
+# The parameter count in the extra entries of models/VARIANT/SEED/model.safetensors.
 PARAMETERS_KEY = "parameters"
+POSITIVE_BINS = 5
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A figure that was measured once per seed.
+
+    `values` has one entry per seed of the run, in their order; None where a seed has no such figure.
+    """
+
+    values: tuple[float | None, ...]
+
+    @property
+    def measured(self) -> list[float]:
+        """The figures that there are."""
+        return [value for value in self.values if value is not None]
+
+    @property
+    def n(self) -> int:
+        """How many figures there are."""
+        return len(self.measured)
+
+    @property
+    def mean(self) -> float:
+        """Their mean; NaN without any."""
+        return statistics.fmean(self.measured) if self.n else math.nan
+
+    @property
+    def deviation(self) -> float | None:
+        """Their standard deviation (n - 1 in the denominator); None for a single one."""
+        return statistics.stdev(self.measured) if self.n > 1 else None
+
+
+@dataclass(frozen=True)
+class Band:
+    """A curve over the seeds: its mean, smallest and largest value at each place."""
+
+    x: tuple[float, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class VariantResults:
-    """All that is known of one trained (or imported) detector."""
+    """All that is known of one detector, trained with each of the seeds (or imported: then once)."""
 
     name: str
     settings: VariantSettings
+    seeds: tuple[int, ...]
+    """The seeds that it was measured with."""
     thresholds: Thresholds
     parameters: int
     steps: dict[int, dict[str, Any]]
-    """Per test step: {"iou_0.50": {subset: percent or None}, ..., "AP": ...}."""
+    """Per test step: {"iou_0.50": {subset: Sample or None}, ...}, miss rates in percent."""
     fusion: dict[str, dict[str, Any]]
     """Per combination of scores and boxes ("C1B1", ...): the same."""
-    curves: dict[tuple[int, float, str], Curve]
-    """Per test step, IoU and subset: false positives per image and miss rate, both as numbers (not percent)."""
-    positives: dict[str, Any]
-    """{"ground_truths": n, "default": {"total": n, "bins": [5]}, "step1": ...}: boxes with IoU >= 0.5."""
-    losses: dict[str, Curve]
-    """Per logged series: updates and values."""
+    curves: dict[tuple[int, float, str], Band]
+    """Per test step, IoU and subset: miss rate (a fraction) over false positives per image."""
+    positives: dict[str, list[Sample]]
+    """Per stage ("default", "step1", ...): the number of boxes in each of the five bins of IoU."""
+    ground_truths: int
+    """Pedestrians of the validation images, for `positives`."""
+    losses: dict[str, Band]
+    """Per part of the loss: its value over the updates."""
 
     @property
     def last_step(self) -> int:
         """The last test step."""
         return max(self.steps)
 
-    def miss_rate(self, step: int, iou: float, subset: str = "reasonable") -> float | None:
+    def miss_rate(self, step: int, iou: float, subset: str = "reasonable") -> Sample | None:
         """Return the log-average miss rate in percent, None where the subset has no ground truth."""
-        value = self.steps[step][iou_key(iou)][subset]
-        return None if value is None else float(value)
+        return self.steps[step][iou_key(iou)][subset]
 
-    def fusion_miss_rate(self, combination: str, iou: float, subset: str = "reasonable") -> float | None:
+    def fusion_miss_rate(self, combination: str, iou: float, subset: str = "reasonable") -> Sample | None:
         """Return the same of a combination of scores and boxes."""
-        value = self.fusion[combination][iou_key(iou)][subset]
-        return None if value is None else float(value)
+        return self.fusion[combination][iou_key(iou)][subset]
 
 
 def iou_key(iou: float) -> str:
-    """Return the key of an IoU threshold in results.json, 'iou_0.50'."""
+    """Return the key of an IoU threshold in the summaries, 'iou_0.50'."""
     return f"iou_{iou:.2f}"
 
 
@@ -68,49 +114,68 @@ def read_results(params: Params, root: Path) -> list[VariantResults]:
     return [_read_variant(params, name, root) for name in params.variants]
 
 
-def read_timings(params: Params, root: Path) -> dict[str, float]:
-    """Return the seconds per image that detection left in timings/<variant>.json, for variants with such a file."""
-    timings: dict[str, float] = {}
+def read_timings(params: Params, root: Path) -> dict[str, dict[str, Any]]:
+    """Return what detection measured of its speed, timings/VARIANT/SEED.json, by variant: the first seed that has one.
+
+    The keys are `seconds_per_image` and whatever else the detection wrote of machine and images.
+    """
+    timings: dict[str, dict[str, Any]] = {}
     for name in params.variants:
-        path = root / "timings" / name / f"{params.seeds[0]}.json"
-        if path.is_file():
-            try:
-                timings[name] = float(read_json(path)["seconds_per_image"])
-            except (KeyError, TypeError, ValueError):
-                raise AlfnetError(f"{_shown(path, root)}: no seconds_per_image in it; delete the file") from None
+        for path in sorted((root / "timings" / name).glob("*.json"), key=lambda path: (len(path.stem), path.stem)):
+            timing = read_json(path)
+            if not isinstance(timing, dict) or not isinstance(timing.get("seconds_per_image"), int | float):
+                raise AlfnetError(f"{_shown(path, root)}: no seconds_per_image in it; delete the file")
+            timings.setdefault(name, timing)
     return timings
 
 
 def _read_variant(params: Params, name: str, root: Path) -> VariantResults:
     settings = params.variant(name)
-    first = str(params.seeds[0])
-    results_path = root / "evaluation" / name / first / "results.json"
-    results = _read(results_path, root, name, "evaluate")
-    subsets_needed = [iou_key(0.5), iou_key(0.75)]
+    path = root / "summaries" / name / "summary.json"
+    summary = _read(path, root, name, f"summarise@{name}")
     try:
-        steps = {int(step): metrics for step, metrics in results["steps"].items()}
-        fusion = dict(results.get("fusion") or {})
-        complete = set(steps) == set(range(1, settings.steps + 1)) and all(
-            "reasonable" in metrics[key] for metrics in [*steps.values(), *fusion.values()] for key in subsets_needed
+        seeds = tuple(int(seed) for seed in summary["seeds"])
+        steps = {int(step): _samples(metrics) for step, metrics in summary["steps"].items()}
+        fusion = {key: _samples(metrics) for key, metrics in (summary.get("fusion") or {}).items()}
+        complete = (
+            bool(seeds)
+            and set(steps) == set(range(1, settings.steps + 1))
+            and all(
+                "reasonable" in metrics[iou_key(iou)]
+                for metrics in [*steps.values(), *fusion.values()]
+                for iou in (0.5, 0.75)
+            )
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         complete = False
     if not complete:
         raise AlfnetError(
-            f"{_shown(results_path, root)}: does not hold the miss rates of variant {name} at test steps 1 to "
-            f"{settings.steps}; run: dvc repro evaluate@{name}"
+            f"{_shown(path, root)}: does not hold the miss rates of variant {name} at test steps 1 to "
+            f"{settings.steps}; run: dvc repro -f summarise@{name}"
         )
+    ground_truths, positives = _positives(name, seeds, root)
     return VariantResults(
         name=name,
         settings=settings,
+        seeds=seeds,
         thresholds=as_pairs(params.thresholds(name)) if settings.weights is None or settings.thresholds else (),
-        parameters=_parameters(root / "models" / name / first / "model.safetensors", root, name),
+        parameters=_parameters(root / "models" / name / str(seeds[0]) / "model.safetensors", root, name, seeds[0]),
         steps=dict(sorted(steps.items())),
         fusion=fusion,
-        curves=_curves(root / "evaluation" / name / first / "curves.csv", root, name),
-        positives=_positives(root / "detections" / name / first / "positives.json", root, name),
-        losses=_losses(root / "plots" / "training" / name / first),
+        curves=_curves(root / "summaries" / name / "curves.csv", root, name),
+        positives=positives,
+        ground_truths=ground_truths,
+        losses=_losses([root / "plots" / "training" / name / str(seed) for seed in seeds]),
     )
+
+
+def _samples(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The miss rates of a test step: {"iou_0.50": {subset: Sample or None}, ...}."""
+    return {
+        key: {subset: None if stat is None else Sample(tuple(stat["values"])) for subset, stat in subsets.items()}
+        for key, subsets in metrics.items()
+        if key.startswith("iou_")
+    }
 
 
 def _read(path: Path, root: Path, name: str, stage: str) -> Any:
@@ -120,71 +185,86 @@ def _read(path: Path, root: Path, name: str, stage: str) -> Any:
 
 def _expect(path: Path, root: Path, name: str, stage: str) -> None:
     if not path.is_file():
-        raise AlfnetError(f"{_shown(path, root)}: no such file, variant {name} lacks it; run: dvc repro {stage}@{name}")
+        raise AlfnetError(f"{_shown(path, root)}: no such file, variant {name} lacks it; run: dvc repro {stage}")
 
 
 def _shown(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def _parameters(path: Path, root: Path, name: str) -> int:
-    _expect(path, root, name, "train")
+def _parameters(path: Path, root: Path, name: str, seed: int) -> int:
+    _expect(path, root, name, f"train@{name}-{seed}")
     _, description = read_weights(path, "detector")
     count = str(description.get("extra", {}).get(PARAMETERS_KEY))
     if not count.isdecimal():
         raise AlfnetError(
-            f"{_shown(path, root)}: does not say how many parameters it has; run: dvc repro -f train@{name}"
+            f"{_shown(path, root)}: does not say how many parameters it has; run: dvc repro -f train@{name}-{seed}"
         )
     return int(count)
 
 
-def _curves(path: Path, root: Path, name: str) -> dict[tuple[int, float, str], Curve]:
-    _expect(path, root, name, "evaluate")
-    points: dict[tuple[int, float, str], list[tuple[float, float]]] = {}
+def _curves(path: Path, root: Path, name: str) -> dict[tuple[int, float, str], Band]:
+    _expect(path, root, name, f"summarise@{name}")
+    columns = ["test_step", "iou", "subset", "fppi", "mean", "low", "high"]
     try:
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                key = (int(row["test_step"]), float(row["iou"]), row["subset"])
-                points.setdefault(key, []).append((float(row["fppi"]), float(row["miss_rate"])))
-    except (KeyError, TypeError, ValueError) as error:
+        table = pd.read_csv(path)[columns].astype({column: float for column in columns if column != "subset"})
+    except (KeyError, TypeError, ValueError, pd.errors.ParserError) as error:
         raise AlfnetError(
-            f"{_shown(path, root)}: not a table of test_step, iou, subset, fppi, miss_rate ({error!r}); "
-            f"run: dvc repro -f evaluate@{name}"
+            f"{_shown(path, root)}: not a table of {', '.join(columns)} ({error}); run: dvc repro -f summarise@{name}"
         ) from None
-    return {key: _unzip(values) for key, values in points.items()}
+    return {
+        (int(step), iou, subset): Band(*(tuple(part[column].tolist()) for column in columns[3:]))
+        for (step, iou, subset), part in table.groupby(["test_step", "iou", "subset"], sort=False)
+    }
 
 
-def _positives(path: Path, root: Path, name: str) -> dict[str, Any]:
-    positives = _read(path, root, name, "detect")
-    try:
-        stages = [positives["default"], *(positives[key] for key in positives if key.startswith("step"))]
-        complete = positives["ground_truths"] >= 0 and all(
-            len(stage["bins"]) == 5 and stage["total"] >= 0 for stage in stages
-        )
-    except (KeyError, TypeError):
-        complete = False
-    if not complete:
-        raise AlfnetError(
-            f"{_shown(path, root)}: does not hold the positives per step of variant {name}; run: dvc repro -f "
-            f"detect@{name}"
-        )
-    return positives
+def _positives(name: str, seeds: Sequence[int], root: Path) -> tuple[int, dict[str, list[Sample]]]:
+    found: list[dict[str, Any]] = []
+    for seed in seeds:
+        path = root / "detections" / name / str(seed) / "positives.json"
+        figures = _read(path, root, name, f"detect@{name}-{seed}")
+        try:
+            complete = figures["ground_truths"] >= 0 and all(
+                len(figures[stage]["bins"]) == POSITIVE_BINS for stage in _stages(figures)
+            )
+        except (KeyError, TypeError):
+            complete = False
+        if not complete:
+            raise AlfnetError(
+                f"{_shown(path, root)}: does not hold the positives per step of variant {name}; run: dvc repro -f "
+                f"detect@{name}-{seed}"
+            )
+        found.append(figures)
+    stages = {
+        stage: [Sample(tuple(figures[stage]["bins"][place] for figures in found)) for place in range(POSITIVE_BINS)]
+        for stage in _stages(found[0])
+    }
+    return int(found[0]["ground_truths"]), stages
 
 
-def _losses(folder: Path) -> dict[str, Curve]:
-    """The series that DVCLive wrote: one TSV file each, with the columns step and the series' own name."""
-    series: dict[str, Curve] = {}
-    for path in sorted(folder.rglob("*.tsv"), key=lambda path: path.relative_to(folder).as_posix()):
-        with path.open(newline="") as file:
-            reader = csv.DictReader(file, delimiter="\t")
-            columns = [column for column in reader.fieldnames or () if column not in ("step", "timestamp")]
-            rows = [(float(row["step"]), float(row[columns[0]])) for row in reader] if columns else []
-        if rows:
-            parts = path.relative_to(folder).with_suffix("").parts
-            series["/".join(parts[parts.index("metrics") + 1 :] if "metrics" in parts else parts)] = _unzip(rows)
-    return series
+def _stages(figures: dict[str, Any]) -> list[str]:
+    return ["default", *sorted((key for key in figures if key.startswith("step")), key=lambda key: int(key[4:]))]
 
 
-def _unzip(points: Iterable[tuple[float, float]]) -> Curve:
-    first, second = zip(*points, strict=True)
-    return first, second
+def _losses(folders: Sequence[Path]) -> dict[str, Band]:
+    """The series that DVCLive wrote, one folder per seed: a TSV file each, with the columns step and its own name."""
+    found: dict[str, list[dict[float, float]]] = {}
+    for folder in folders:
+        for path in sorted(folder.rglob("*.tsv"), key=lambda path: path.relative_to(folder).as_posix()):
+            with path.open(newline="") as file:
+                reader = csv.DictReader(file, delimiter="\t")
+                columns = [column for column in reader.fieldnames or () if column not in ("step", "timestamp")]
+                rows = {float(row["step"]): float(row[columns[0]]) for row in reader} if columns else {}
+            rows = {update: value for update, value in rows.items() if math.isfinite(value)}
+            if rows:
+                parts = path.relative_to(folder).with_suffix("").parts
+                name = "/".join(parts[parts.index("metrics") + 1 :] if "metrics" in parts else parts)
+                found.setdefault(name, []).append(rows)
+    return {name: _band(rows) for name, rows in found.items()}
+
+
+def _band(seeds: Sequence[dict[float, float]]) -> Band:
+    shared = sorted(set.intersection(*(set(rows) for rows in seeds)))
+    values = np.array([[rows[update] for update in shared] for rows in seeds])
+    columns = (values.mean(axis=0), values.min(axis=0), values.max(axis=0))
+    return Band(tuple(shared), *(tuple(column.tolist()) for column in columns))

@@ -1,13 +1,17 @@
-"""A table and its forms: CSV for programs, Markdown for reading on a code host, LaTeX for a paper."""
+"""A table and its forms: CSV for programs, Markdown for reading on a code host, LaTeX for a paper.
+
+The forms are pandas'; the numbers are turned into text here first, so that equal figures give equal bytes.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-Cell = str | int | float | None
+import pandas as pd
+
+from alfnet.report.results import Sample
+
+Cell = str | int | float | Sample | None
 
 _LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -24,6 +28,8 @@ _LATEX_SPECIAL = {
     "×": r"$\times$",
     "≥": r"$\geq$",
     "≤": r"$\leq$",
+    "±": r"$\pm$",
+    "→": r"$\to$",
 }
 
 
@@ -42,12 +48,19 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: every row has one cell per column; None is a figure that does not exist, never a zero."""
+    """A table: every row has one cell per column; None is a figure that does not exist, never a zero.
+
+    A `Sample` is a figure measured once per seed: its mean and standard deviation are shown; the CSV has each seed's
+    value too. `seeds` are the seeds of the run; with a single one the table looks as if there were none.
+    """
 
     name: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     caption: str
+    seeds: tuple[int, ...] = (1,)
+    footer: tuple[str, ...] = ()
+    """Sentences below the caption, a point each."""
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -63,63 +76,85 @@ class Table:
         """Whether a column holds no text."""
         return bool(self.rows) and not any(isinstance(row[index], str) for row in self.rows)
 
+    def filled(self) -> list[int]:
+        """The columns that hold something, all of them in a table without rows: dashes alone are not worth reading."""
+        return [
+            index
+            for index in range(len(self.columns))
+            if not self.rows or any(row[index] is not None for row in self.rows)
+        ]
+
+    def frame(self) -> pd.DataFrame:
+        """Return the table as a program wants it: text cells, a Sample in columns for mean, deviation and each seed.
+
+        The columns are those of the table; behind each measured one `..._sd`, and last `seeds` (their number) and
+        `..._seed_N`. With a single seed the columns are the table's own.
+        """
+        several = len(self.seeds) > 1
+        data: dict[str, list[str]] = {}
+        behind: dict[str, list[str]] = {}
+        for index, column in enumerate(self.columns):
+            cells = [row[index] for row in self.rows]
+            data[column.name] = [format_number(cell) for cell in cells]
+            if several and any(isinstance(cell, Sample) for cell in cells):
+                samples = [cell if isinstance(cell, Sample) else Sample(()) for cell in cells]
+                data[f"{column.name}_sd"] = [format_number(sample.deviation) for sample in samples]
+                behind["seeds"] = [str(sample.n) for sample in samples]
+                for place, seed in enumerate(self.seeds):
+                    behind[f"{column.name}_seed_{seed}"] = [
+                        "" if place >= len(sample.values) or (value := sample.values[place]) is None else f"{value:.4f}"
+                        for sample in samples
+                    ]
+        return pd.DataFrame(data | {"seeds": behind.pop("seeds")} | behind if behind else data, dtype=str)
+
     def csv(self) -> str:
-        """Return the table as CSV: column names, numbers with two decimals, nothing for None."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(column.name for column in self.columns)
-        writer.writerows([format_cell(cell, "") for cell in row] for row in self.rows)
-        return text.getvalue()
+        """Return the table as CSV: column names, numbers with two decimals (each seed's with four), nothing for None."""
+        return self.frame().to_csv(index=False, lineterminator="\n")
 
     def markdown(self) -> str:
-        """Return the table in GitHub's Markdown, its caption below; – for None."""
-        rows = [[format_cell(cell, "–").replace("|", "\\|") for cell in row] for row in self.rows]
-        head = [column.name for column in self.columns]
-        widths = [max(len(line[index]) for line in [head, *rows]) for index in range(len(head))]
-        right = [self.is_numeric(index) for index in range(len(head))]
-        rule = [
-            "-" * (width - 1) + ":" if is_right else "-" * width for width, is_right in zip(widths, right, strict=True)
-        ]
-        padded = [_pad(head, widths, right), rule, *(_pad(row, widths, right) for row in rows)]
-        return "\n".join("| " + " | ".join(line) + " |" for line in padded) + f"\n\n{self.caption}\n"
+        """Return the table in GitHub's Markdown, caption and footer below; – for None, columns of None left out."""
+        shown = self.filled()
+        cells = {
+            self.columns[index].name: [format_cell(row[index]).replace("|", "\\|") for row in self.rows]
+            for index in shown
+        }
+        align = ["right" if self.is_numeric(index) else "left" for index in shown]
+        text = pd.DataFrame(cells, dtype=str).to_markdown(index=False, colalign=align, disable_numparse=True)
+        footer = "".join(f"- {sentence}\n" for sentence in self.footer)
+        return f"{text}\n\n{self.caption}\n" + (f"\n{footer}" if footer else "")
 
     def latex(self) -> str:
-        r"""Return a LaTeX `table` with its caption (\usepackage{booktabs}); -- for None."""
-        alignment = "".join("r" if self.is_numeric(index) else "l" for index in range(len(self.columns)))
-        lines = [
-            r"% needs \usepackage{booktabs}",
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{escape_latex(self.caption)}}}",
-            rf"\label{{tab:{self.name}}}",
-            rf"\begin{{tabular}}{{{alignment}}}",
-            r"\toprule",
-            " & ".join(escape_latex(column.title) for column in self.columns) + r" \\",
-            r"\midrule",
-            *(" & ".join(escape_latex(format_cell(cell, "–")) for cell in row) + r" \\" for row in self.rows),
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-        ]
-        return "\n".join(lines) + "\n"
+        r"""Return a LaTeX `table` with its caption (\usepackage{booktabs}); -- for None, columns of None left out."""
+        shown = self.filled()
+        cells = pd.DataFrame([[escape_latex(format_cell(row[index])) for index in shown] for row in self.rows])
+        text = cells.to_latex(
+            index=False,
+            header=[escape_latex(self.columns[index].title) for index in shown] if self.rows else False,
+            escape=False,
+            column_format="".join("r" if self.is_numeric(index) else "l" for index in shown),
+            caption=escape_latex(self.caption),
+            label=f"tab:{self.name}",
+        )
+        return "% needs \\usepackage{booktabs}\n" + text
 
 
-def format_cell(cell: Cell, nothing: str) -> str:
-    """Return a cell as text: a float with two decimals, `nothing` for None."""
-    if cell is None:
-        return nothing
-    if isinstance(cell, float):
-        return f"{cell:.2f}"
-    return str(cell)
+def format_number(cell: Cell) -> str:
+    """Return a cell as a program reads it: a float or a Sample's mean with two decimals, nothing for None."""
+    if cell is None or (isinstance(cell, Sample) and not cell.n):
+        return ""
+    if isinstance(cell, Sample):
+        return f"{cell.mean:.2f}"
+    return f"{cell:.2f}" if isinstance(cell, float) else str(cell)
+
+
+def format_cell(cell: Cell) -> str:
+    """Return a cell as a person reads it: '12.01', '12.01 ± 0.35' of several seeds, – for None."""
+    text = format_number(cell)
+    if isinstance(cell, Sample) and cell.deviation is not None:
+        return f"{text} ± {cell.deviation:.2f}"
+    return text or "–"
 
 
 def escape_latex(text: str) -> str:
     """Return `text` such that LaTeX prints it as it stands."""
     return "".join(_LATEX_SPECIAL.get(character, character) for character in text)
-
-
-def _pad(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> list[str]:
-    return [
-        cell.rjust(width) if is_right else cell.ljust(width)
-        for cell, width, is_right in zip(cells, widths, right, strict=True)
-    ]

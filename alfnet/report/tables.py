@@ -1,18 +1,19 @@
 """The ablation tables of the paper, with our measurements and the paper's figures in columns of their own.
 
 Columns of published figures are called `paper_...`; nothing that was measured here stands in them, and the other way
-round. Miss rates are log-average miss rates in percent; without another word they are of the Reasonable subset at the
-last test step.
+round. Miss rates are log-average miss rates in percent, each a `Sample` over the seeds; without another word they are of
+the Reasonable subset at the last test step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from alfnet.params import Params
 from alfnet.report.paper import (
     THRESHOLDS_MODEL,
-    UNCONFIRMED,
     has_published_thresholds,
     model_name,
     paper_figures,
@@ -22,6 +23,7 @@ from alfnet.report.paper import (
     threshold_miss_rates,
 )
 from alfnet.report.results import VariantResults
+from alfnet.report.statements import statements
 from alfnet.report.table import Cell, Column, Table
 
 IOUS = (0.5, 0.75)
@@ -75,15 +77,16 @@ def ablation_table(params: Params, results: Sequence[VariantResults]) -> Table:
         *_PAPER,
         Column("parameters_millions", "Parameters (millions)"),
     )
-    paper_note = "The paper's columns hold its figures on CityPersons val where a row's settings are the paper's"
+    paper_note = "The paper's figures on CityPersons val stand beside the rows whose settings are the paper's"
     if not has_paper:
         on_other_data = f" (the data set is {params.data.name})" if params.data.name != "citypersons" else ""
-        paper_note += f"; here they are in no row{on_other_data}"
+        paper_note += f"; here no row's are{on_other_data}"
     caption = (
         "MR: log-average miss rate in percent at IoU 0.5 and 0.75, Reasonable subset; lower is better. "
-        f"Test step: after how many of the model's steps the boxes are taken. {paper_note}."
+        f"Test step: after how many of the model's steps the boxes are taken. {_seeds(params)}{paper_note}."
     )
-    return Table("ablation", columns, tuple(rows), caption)
+    table = Table("ablation", columns, tuple(rows), caption, tuple(params.seeds))
+    return replace(table, footer=tuple(statements(table.frame())))
 
 
 def steps_table(params: Params, results: Sequence[VariantResults]) -> Table:
@@ -105,7 +108,7 @@ def steps_table(params: Params, results: Sequence[VariantResults]) -> Table:
         *(Column(f"paper_test_step_{step}", f"Paper: test step {step}") for step in range(1, most_in_paper + 1)),
     )
     caption = f"Miss rate in percent by the step whose scores and boxes are tested. {_comparison(params, results)}"
-    return Table("steps", columns, tuple(rows), caption)
+    return Table("steps", columns, tuple(rows), caption, tuple(params.seeds))
 
 
 def fusion_table(params: Params, results: Sequence[VariantResults]) -> Table:
@@ -122,7 +125,8 @@ def fusion_table(params: Params, results: Sequence[VariantResults]) -> Table:
         f"with the last step's boxes is what the last test step uses. {_comparison(params, results)} As printed, the "
         "paper's C1B2 equals test step 1 of its table of steps, not C1B1."
     )
-    return Table("fusion", (_VARIANT, Column("combination", "Combination"), *_MEASURED, *_PAPER), tuple(rows), caption)
+    columns = (_VARIANT, Column("combination", "Combination"), *_MEASURED, *_PAPER)
+    return Table("fusion", columns, tuple(rows), caption, tuple(params.seeds))
 
 
 def thresholds_table(params: Params, results: Sequence[VariantResults]) -> Table:
@@ -161,23 +165,18 @@ def thresholds_table(params: Params, results: Sequence[VariantResults]) -> Table
             "In this run no two variants differ in their thresholds alone. Variants with thresholds of their own "
             "fill the table; profiles/citypersons.yaml has the paper's six pairs."
         )
-    return Table("thresholds", columns, tuple(rows), caption)
+    return Table("thresholds", columns, tuple(rows), caption, tuple(params.seeds))
 
 
 def backbones_table(params: Params, results: Sequence[VariantResults]) -> Table:
-    """Return backbones and sizes at the last test step. MobileNet's published figures are marked as unconfirmed."""
+    """Return backbones and sizes at the last test step. The paper's MobileNet has no figure with a source: none here."""
     rows: list[tuple[Cell, ...]] = []
     for result in results:
         measured = [result.miss_rate(result.last_step, iou) for iou in IOUS]
         model = model_name(result.settings) if has_published_thresholds(params, result.name) else ""
-        paper = step_miss_rates(model, result.last_step)
-        source: str | None = None if paper == (None, None) else "the paper"
-        if model in paper_figures()["backbones_recalled"]:
-            first, second = paper_figures()["backbones_recalled"][model]
-            paper, source = (first, second), UNCONFIRMED
         millions = paper_figures()["parameters_millions"].get(model)
         settings = (result.settings.backbone, result.settings.steps, result.parameters / 1e6)
-        rows.append((result.name, *settings, *measured, millions, *paper, source))
+        rows.append((result.name, *settings, *measured, millions, *step_miss_rates(model, result.last_step)))
     columns = (
         _VARIANT,
         Column("backbone", "Backbone"),
@@ -186,14 +185,13 @@ def backbones_table(params: Params, results: Sequence[VariantResults]) -> Table:
         *_MEASURED,
         Column("paper_parameters_millions", "Paper: parameters (millions)"),
         *_PAPER,
-        Column("paper_source", "Paper: source"),
     )
     caption = (
         f"Parameters, and miss rate in percent at the last test step. {_comparison(params, results)} The published "
-        f"layout's parameters were counted, not printed. '{UNCONFIRMED}': from memory, no source at hand. The time "
-        "per image stands in timings/timings.md, because it differs from run to run."
+        "layout's parameters were counted, not printed. The time per image stands in timings/timings.md, because it "
+        "differs from run to run."
     )
-    return Table("backbones", columns, tuple(rows), caption)
+    return Table("backbones", columns, tuple(rows), caption, tuple(params.seeds))
 
 
 def subsets_table(params: Params, results: Sequence[VariantResults]) -> Table:
@@ -212,26 +210,31 @@ def subsets_table(params: Params, results: Sequence[VariantResults]) -> Table:
         "≥ 0.65; heavy ≥ 50, ≤ 0.65; partial ≥ 50, 0.65 to 0.9; bare ≥ 50, ≥ 0.9; occluded ≥ 50, 0.2 to 0.65; small "
         f"50 to 75, medium 75 to 100, large ≥ 100, each ≥ 0.65; all ≥ 20, ≥ 0.2. {_comparison(params, results)}"
     )
-    return Table("subsets", columns, tuple(rows), caption)
+    return Table("subsets", columns, tuple(rows), caption, tuple(params.seeds))
 
 
-def timings_table(results: Sequence[VariantResults], timings: Mapping[str, float]) -> Table:
-    """Return seconds per image. Not for files that are hashed: two runs never give the same times."""
+def timings_table(results: Sequence[VariantResults], timings: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return seconds per image and what they were measured on. Not for files that are hashed: no two runs agree."""
     rows: list[tuple[Cell, ...]] = []
     for result in results:
-        seconds = timings.get(result.name)
-        times = paper_figures()["steps"].get(model_name(result.settings), {}).get("time", {})
-        shown = None if seconds is None else f"{seconds:.4f}"
-        rows.append((result.name, result.parameters / 1e6, shown, times.get(result.last_step)))
+        timing = timings.get(result.name, {})
+        paper = paper_figures()["steps"].get(model_name(result.settings), {}).get("time", {}).get(result.last_step)
+        seconds = timing.get("seconds_per_image")
+        shown = (None, None) if seconds is None else (f"{seconds:.4f}", f"{1 / seconds:.1f}" if seconds else None)
+        rows.append((result.name, result.parameters / 1e6, *shown, timing.get("images"), timing.get("machine"), paper))
     columns = (
         _VARIANT,
         Column("parameters_millions", "Parameters (millions)"),
         Column("seconds_per_image", "Seconds per image"),
+        Column("images_per_second", "Images per second"),
+        Column("images", "Images measured"),
+        Column("machine", "Machine"),
         Column("paper_seconds_per_image", "Paper: seconds per image"),
     )
     caption = (
-        "Time per image, all steps, measured on this machine. Paper: full-size models, 1024 × 2048 images, one GTX "
-        "1080Ti; the two are not comparable unless model, image size and device are."
+        "Time per image, all steps, network to final boxes, measured on this machine with the first seed's weights. "
+        "Paper: full-size models, 1024 × 2048 images, one GTX 1080Ti; the two are not comparable unless model, image "
+        "size and device are."
     )
     return Table("timings", columns, tuple(rows), caption)
 
@@ -247,12 +250,23 @@ def fusion_title(combination: str) -> str:
     return f"({scores}){boxes}" if scores else boxes
 
 
+def _seeds(params: Params) -> str:
+    n = len(params.seeds)
+    if n == 1:
+        return ""
+    return f"Mean ± standard deviation over {n} seeds; the CSV file has each seed's value. "
+
+
 def _comparison(params: Params, results: Sequence[VariantResults]) -> str:
-    note = "The paper's columns are published figures, measured on CityPersons val at full size (1024 × 2048)"
+    note = (
+        f"{_seeds(params)}The paper's columns are published figures, measured on CityPersons val at full size "
+        "(1024 × 2048)"
+    )
     if params.data.name != "citypersons":
+        size = f" ({params.data.height} × {params.data.width})" if params.data.height and params.data.width else ""
         return (
-            f"{note}; ours were measured on the data set '{params.data.name}' ({params.data.height} × "
-            f"{params.data.width}): the two are comparable in direction only, not in size."
+            f"{note}; ours were measured on the data set '{params.data.name}'{size}: the two are comparable in "
+            "direction only, not in size."
         )
     same = all(
         published_model(params, result.name, parameters=result.parameters)
