@@ -84,6 +84,7 @@ def test_check_and_prune_find_what_removed_variants_left_and_nothing_else(folder
     assert (folder / "elsewhere/models/gone/model.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_data_commands_from_scenes_to_ground_truth(folder):
     alfnet("data", "synthetic", "--out", "scenes", "--train-images", "2", "--val-images", "1", cwd=folder)
     assert len(list((folder / "scenes/leftImg8bit").rglob("*.png"))) == 3
@@ -119,6 +120,7 @@ def test_data_commands_from_scenes_to_ground_truth(folder):
     assert (folder / "train.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_detect_draws_and_writes_and_names_what_is_missing(folder):
     network().save(folder / "model.safetensors")
     alfnet("data", "synthetic", "--out", "scenes", "--train-images", "1", "--val-images", "2", cwd=folder)
@@ -161,6 +163,7 @@ def test_evaluate_prints_and_writes(folder, golden):
     assert "no such file" in alfnet("evaluate", *files[:3], "nothing.json", cwd=folder, code=2)
 
 
+@pytest.mark.slow
 def test_weights_import_gives_a_detector(folder, shared):
     source = shared / "data" / "weights" / "alfnet_mobilenet025_2step.hdf5"
     out = folder / "weights.safetensors"

@@ -19,6 +19,8 @@ from ruamel.yaml import YAML
 
 from tests.tiny import ROOT, write_params
 
+pytestmark = pytest.mark.pipeline
+
 # They check, carry and show; what they compute with stands in other modules.
 NOT_DEPENDENCIES = {f"alfnet/{name}.py" for name in ("errors", "extras", "files", "params", "progress", "yaml_file")}
 PROJECT = (

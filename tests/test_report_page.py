@@ -17,6 +17,8 @@ from alfnet.report.charts import library
 from alfnet.report.report import make_report
 from tests.report_data import make_project, mini_params
 
+pytestmark = pytest.mark.slow
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMEDRIVER = shutil.which("chromedriver")
 FLAGS = (

@@ -18,6 +18,8 @@ from alfnet.report.charts import library
 from alfnet.report.report import Report, make_report
 from tests.report_data import make_project, mini_params
 
+pytestmark = pytest.mark.slow
+
 FILES = [
     "plots/ablation.csv",
     "plots/ablation.md",

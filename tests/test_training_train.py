@@ -29,6 +29,8 @@ from alfnet.training.train import train, training_fabric
 from alfnet.training.weight_average import WeightAverage
 from tests.tiny import ROOT
 
+pytestmark = pytest.mark.training
+
 THRESHOLDS = load_profile("mini").train.targets.thresholds
 
 
