@@ -129,6 +129,8 @@ TRAPS: dict[str, tuple[Callable[[Any, Any, Any], Any], list[str]]] = {
     "doubles": (doubled, ["7 of 3792 detections stand in the list twice", "detection 3786"]),
     "no suppression": (without_suppression, ["overlap another one by 80 %", "non-maximum suppression"]),
     "half the size": (lambda i, b, s: (i, b / 2, s), ["no box reaches beyond 50 % of the width", "2048 x 1024"]),
+    "half a per cent larger": (lambda i, b, s: (i, 1.005 * b, s), ["x were multiplied by 0.995", "resized, cropped"]),
+    "six pixels aside": (lambda i, b, s: (i, b + np.array([6, 0, 0, 0]), s), ["by 1.000 and moved by -5", "padded"]),
     "half the split": (first_half, ["only a part of the split", "in a row", "frankfurt_000001"]),
     "some images missing": (each_tenth_missing, ["have no detection", "pedestrians are met", "were images left out"]),
 }

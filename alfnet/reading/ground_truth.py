@@ -119,23 +119,36 @@ def read_ground_truth(path: Path, *, whole_numbers: bool = True) -> GroundTruth:
     if str(path) != "-" and _is_folder(path):
         from alfnet.reading.caltech import read_caltech_folder
 
-        return read_caltech_folder(path, whole_numbers=whole_numbers)
+        return _checked(path, read_caltech_folder(path, whole_numbers=whole_numbers))
     if path.suffix == ".vbb":
         from alfnet.reading.caltech import read_vbb_files
 
-        return read_vbb_files(path, [path])
+        return _checked(path, read_vbb_files(path, [path]))
     text, warnings = read_content(path)
     start = text.lstrip()[:200_000]
     if start.startswith("{") and '"gtboxes"' in start:
         from alfnet.reading.odgt import read_odgt
 
-        return read_odgt(path, text, warnings)
+        return _checked(path, read_odgt(path, text, warnings))
     if start and start[0] not in "[{":
         raise AlfnetError(f"{path}: no JSON (it starts with {start[:30]!r}); {_other_text(start)}{_REMEDY}")
     check_density(path, text)
     with collector_paused():
         content = parse_json(path, text)
     return ground_truth_of(path, content, warnings)
+
+
+def _checked(path: Path, truth: GroundTruth) -> GroundTruth:
+    """The ground truth with what looks wrong in its annotations among the warnings."""
+    found = check_annotations(
+        path,
+        image_heights=truth.sizes_of(truth.annotation_image_ids)[:, 1],
+        image_ids=truth.annotation_image_ids,
+        boxes=truth.boxes,
+        heights=truth.heights,
+        ignored=truth.ignored,
+    )
+    return replace(truth, warnings=(*truth.warnings, *found)) if found else truth
 
 
 def ground_truth_of(path: Path, content: Any, warnings: Sequence[str] = ()) -> GroundTruth:

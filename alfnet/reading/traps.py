@@ -49,6 +49,7 @@ def find_traps(
         warnings += _coarse_scores(path, scores, place)
         warnings += _cut_lists(path, image_ids)
         warnings += _smaller_image(path, ground_truth, image_ids, boxes)
+        warnings += _off_by_a_little(path, ground_truth, image_ids, boxes, scores)
         warnings += _missing_images(path, ground_truth, image_ids, boxes, scores)
     return warnings
 
@@ -152,6 +153,62 @@ def _smaller_image(path: Path, ground_truth: GroundTruth, image_ids: Integers, b
     remedy = f"are they boxes of smaller images? Scale them to the full image, e.g. of {width:g} x {height:g} pixels"
     farthest = int((boxes[:, 0] + boxes[:, 2]).argmax())
     return [explain(path, found, f"the box farthest right is {boxes[farthest].tolist()}", remedy)]
+
+
+def _off_by_a_little(
+    path: Path, ground_truth: GroundTruth, image_ids: Integers, boxes: Floats, scores: Floats
+) -> list[str]:
+    """Boxes scaled or moved so little that they still meet their pedestrians, but not closely."""
+    plain = np.flatnonzero(~ground_truth.ignored & (ground_truth.heights >= 50))
+    surest = np.argsort(-scores, kind="stable")[:SAMPLE]
+    ids, some = image_ids[surest], boxes[surest]
+    truth_ids, truths = ground_truth.annotation_image_ids[plain], ground_truth.boxes[plain]
+    mended = some
+    for turn in range(3):
+        pairs = overlapping_pairs(ids, mended, truth_ids, truths, 0.3)
+        first = (np.diff(pairs.detection, prepend=-1) != 0) & (pairs.iou >= 0.3)  # each box's nearest pedestrian
+        mine, theirs = some[pairs.detection[first]], truths[pairs.ground_truth[first]]
+        if len(mine) < 2 * ENOUGH:
+            return []
+        factors, offsets = _fit(_centres(mine), _centres(theirs))
+        mended = some * np.tile(factors, 2)
+        mended[:, :2] += offsets
+        moved = np.linalg.norm(_centres(mended) - _centres(some), axis=1)
+        if not turn and np.median(moved / np.maximum(1, some[:, 3])) < 0.03:  # as good boxes lie
+            return []
+
+    def close(given: Floats) -> int:
+        near = overlapping_pairs(ids, given, truth_ids, truths, 0.7)
+        return len(np.unique(near.ground_truth[near.iou >= 0.7]))
+
+    before, after = close(some), close(mended)
+    if after < max(1.15 * before + 0.02 * len(plain), 0.2 * min(len(plain), SAMPLE)):
+        return []
+    found = (
+        f"the boxes lie close (IoU >= 0.7) on {before} pedestrians, but would on {after} if x were multiplied by "
+        f"{factors[0]:.3f} and moved by {offsets[0]:+.1f}, y by {factors[1]:.3f} and {offsets[1]:+.1f} pixels"
+    )
+    remedy = "were the images resized, cropped or padded a little? Bring the boxes back to the full image"
+    return [explain(path, found, f"{some[0].tolist()} of image {ids[0]}", remedy)]
+
+
+def _centres(boxes: Floats) -> Floats:
+    return boxes[:, :2] + boxes[:, 2:] / 2
+
+
+def _fit(given: Floats, wanted: Floats) -> tuple[Floats, Floats]:
+    """Factors (2,) and offsets (2,) that bring points (n, 2) nearest to others; pairs far off count for nothing."""
+    factors, offsets = np.ones(2), np.zeros(2)
+    for axis in (0, 1):
+        x, y = given[:, axis], wanted[:, axis]
+        kept = np.ones(len(x), dtype=np.bool_)
+        for _ in range(3):
+            spread = x[kept] - x[kept].mean()
+            factors[axis] = (spread * (y[kept] - y[kept].mean())).sum() / max(1e-9, (spread**2).sum())
+            offsets[axis] = y[kept].mean() - factors[axis] * x[kept].mean()
+            distance = np.abs(factors[axis] * x + offsets[axis] - y)
+            kept = distance <= 2 * np.median(distance) + 1e-9
+    return factors, offsets
 
 
 def _missing_images(
