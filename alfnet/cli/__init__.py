@@ -12,14 +12,16 @@ from typing import Annotated, Any
 
 import typer
 
-from alfnet.cli import compare, convert, data, detect, evaluate, export, launch, pipeline, prune, weights
+from alfnet.cli import compare, convert, data, detect, dvc_views, evaluate, export, launch, pipeline, prune, weights
 from alfnet.errors import exit_with_message
 from alfnet.extras import extra_needed
 
 EXTRAS = {
     "check": "pipeline",
     "data": "train",
+    "dag": "pipeline",
     "detect": "detect",
+    "experiments": "pipeline",
     "export": "export",
     "profile": "pipeline",
     "launch": "pipeline",
@@ -69,6 +71,8 @@ COMMANDS = (
     pipeline.check,
     pipeline.schema,
     launch.launch,
+    dvc_views.dag,
+    dvc_views.experiments,
     prune.prune,
     pipeline.table,
 )

@@ -125,7 +125,10 @@ def _run(root: Path, launches: Path, rows: list[_Progress], options: Options, ru
                     else:
                         work.say(console)
                     time.sleep(SECONDS_BETWEEN_LOOKS)
-                live.update(work.table(), refresh=True)
+                if console.is_terminal:
+                    live.update(work.table(), refresh=True)
+                else:
+                    work.say(console)
         except BaseException:
             print("stopping the jobs; what their checkpoints hold is kept", file=sys.stderr)
             work.stop()

@@ -1,0 +1,104 @@
+"""`alfnet dag` and `alfnet experiments`: what DVC knows, in a form that fits a page."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from alfnet.errors import AlfnetError
+
+
+def dag(dvc_file: Annotated[Path, typer.Option("--file", help="The pipeline.")] = Path("dvc.yaml")) -> None:
+    """Draw the pipeline's groups of stages as a Mermaid graph (`dvc dag` draws every variant and seed)."""
+    from ruamel.yaml import YAML
+
+    if not dvc_file.is_file():
+        raise AlfnetError(f"{dvc_file}: no such file; run this in the project's folder")
+    stages = YAML(typ="safe").load(dvc_file.read_text())["stages"]
+    made = {name: [_path(entry) for entry in stage.get("outs", [])] for name, stage in stages.items()}
+    print("flowchart LR")
+    for name, stage in stages.items():
+        axes = " x ".join(stage.get("matrix", {}))
+        print(f'  {name}["{name}{f"<br/><i>per {axes}</i>" if axes else ""}"]')
+    for name, stage in stages.items():
+        needs = [_path(entry) for entry in stage.get("deps", [])]
+        named = {out for outs in made.values() for out in outs}
+        for other, outs in made.items():
+            if other != name and any(
+                _meet(need, out) for need in needs for out in outs if need == out or need not in named
+            ):
+                print(f"  {other} --> {name}")
+
+
+def experiments() -> None:
+    """List the experiments: what each changed, and the last step's miss rates of every variant at IoU 0.5 and 0.75."""
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = _experiments()
+    variants = list(dict.fromkeys(name for _, _, rates in rows for name in rates))
+    table = Table("experiment", "changed parameters", *variants, caption="miss rate in percent, IoU 0.5 / 0.75")
+    for name, changes, rates in rows:
+        table.add_row(name, "\n".join(changes), *(rates.get(variant, "") for variant in variants))
+    Console().print(table)
+
+
+def _experiments() -> list[tuple[str, list[str], dict[str, str]]]:
+    result = subprocess.run([sys.executable, "-m", "dvc", "exp", "show", "--json"], capture_output=True, text=True)
+    if result.returncode:
+        raise AlfnetError(f"dvc exp show: {result.stderr.strip()}")
+    rows: list[tuple[str, list[str], dict[str, str]]] = []
+    for commit in json.loads(result.stdout):
+        base = _parameters(commit)
+        rows.append((commit.get("name") or commit["rev"][:7], [], _rates(commit)))
+        for group in commit.get("experiments") or []:
+            for revision in group["revs"]:
+                found = _parameters(revision)
+                changes = [f"{key}: {found.get(key)}" for key in found | base if found.get(key) != base.get(key)]
+                rows.append((f"  {revision.get('name') or revision['rev'][:7]}", changes, _rates(revision)))
+    return rows
+
+
+def _parameters(revision: dict[str, Any]) -> dict[str, Any]:
+    files = ((revision.get("data") or {}).get("params") or {}).values()
+    flat: dict[str, Any] = {}
+    for file in files:
+        _flatten(file.get("data") or {}, "", flat)
+    return flat
+
+
+def _flatten(values: dict[str, Any], prefix: str, flat: dict[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            _flatten(value, f"{prefix}{key}.", flat)
+        else:
+            flat[prefix + key] = value
+
+
+def _rates(revision: dict[str, Any]) -> dict[str, str]:
+    files = (revision.get("data") or {}).get("metrics") or {}
+    rates = {}
+    for path, file in files.items():
+        values = file.get("data") or {}
+        if "mr_50" in values and "mr_75" in values:
+            rates[Path(path).stem] = f"{values['mr_50']:.1f} / {values['mr_75']:.1f}"
+    return rates
+
+
+def _path(entry: Any) -> str:
+    """A path of dvc.yaml with a star for what varies."""
+    return re.sub(r"\$\{[^}]*\}", "*", entry if isinstance(entry, str) else next(iter(entry)))
+
+
+def _meet(need: str, out: str) -> bool:
+    """Whether one path is the other or lies in it; a star stands for one name or, at the start, for any folder."""
+    parts = list(zip(need.split("/"), out.split("/"), strict=False))
+    if need.startswith("*"):  # the data set's own folder
+        return out.startswith("data/")
+    return all(a == b or "*" in (a, b) or re.fullmatch(b.replace("*", ".*"), a) for a, b in parts)
