@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -147,3 +148,14 @@ def test_protocols_by_name() -> None:
     assert all(find_protocol(name) is protocol for name, protocol in PROTOCOLS.items())
     with pytest.raises(AlfnetError, match="there are citypersons, caltech, crowdhuman"):
         find_protocol("kitti")
+
+
+def test_the_readmes_lines_run(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
+    (block,) = [block for block in blocks if "alfnet.evaluate(" in block]
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    monkeypatch.chdir(root)
+    exec(block, {})
+    assert "733 detections, 150 images" in capsys.readouterr().out

@@ -17,6 +17,7 @@ from alfnet.evaluation.evaluate import evaluate_files
 from alfnet.evaluation.miss_rate import outside, with_aspect
 from alfnet.evaluation.protocol import CALTECH_NEW, CALTECH_ORIGINAL, Protocol
 from alfnet.evaluation.subsets import PUBLISHED
+from alfnet.reading import matfile
 from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
 from alfnet.reading.matfile import read_matlab
 from alfnet.reading.results_file import read_detections
@@ -177,13 +178,14 @@ def test_damaged_vbb_is_one_message(samples: Path, tmp_path: Path, seed: int) ->
     assert "\n" not in message
 
 
-def test_compressed_and_hostile_matlab_files(samples: Path, tmp_path: Path) -> None:
+def test_compressed_and_hostile_matlab_files(samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matfile, "_LARGEST", 2**20)
     content = (samples / "V000.vbb").read_bytes()
     packed = zlib.compress(content[128:])
     whole = content[:128] + (15).to_bytes(4, "little") + len(packed).to_bytes(4, "little") + packed
     plain = read_matlab(Path("x"), content)["A"][0]
     assert read_matlab(Path("x"), whole)["A"][0]["objLbl"] == plain["objLbl"]
-    bomb = zlib.compress(b"\0" * 2**29)
+    bomb = zlib.compress(b"\0" * 2**21)
     hostile = content[:128] + (15).to_bytes(4, "little") + len(bomb).to_bytes(4, "little") + bomb
     for wrong, message in ((hostile, "too large"), (b"MATLAB 7.3 MAT-file", "7.3"), (b"", "no MATLAB 5 file")):
         with pytest.raises(AlfnetError, match=message):
