@@ -28,6 +28,7 @@ EXTRA_OF_MODULE = {
     "lightning_fabric": "train",
     "dvc": "pipeline",
     "jinja2": "pipeline",
+    "timm": "timm",
     "onnx": "export",
     "onnxruntime": "export",
     "onnxscript": "export",

@@ -117,9 +117,13 @@ def run(code: str, arguments: list[str], packages: Path | None = None) -> Cost:
     """Run Python code in a process of its own on one core and return its cost. Raises CalledProcessError if it fails."""
     path = os.pathsep.join(map(str, filter(None, [ROOT, packages])))
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    # Compiled once, as where a package is installed, and not in the source tree.
+    compiled = {"PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / "alfnet-benchmark")}
+    environment = os.environ | one | compiled | {"PYTHONPATH": path}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     process = subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
-        env=os.environ | one | {"PYTHONPATH": path},
+        env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,8 @@ def _check_dimensions(content: bytes, at: int, end: int, tag: struct.Struct) -> 
 
 
 def _read_in_child(path: Path, content: bytes, remedy: str) -> dict[str, np.ndarray]:
+    if find_spec("scipy") is None:  # the child's own traceback would not say which extra to install
+        raise ModuleNotFoundError("No module named 'scipy'", name="scipy")
     seconds = _SECONDS + _SECONDS_PER_MEGABYTE * (len(content) >> 20)
     command = [sys.executable, "-I", str(Path(__file__).with_name("mat_child.py")), str(_MEMORY_BYTES), str(seconds)]
     # One thread: the others would only reserve memory.
