@@ -29,6 +29,7 @@ EXTRA_OF_MODULE = {
     "dvc": "pipeline",
     "jinja2": "pipeline",
     "timm": "timm",
+    "tabulate": "pipeline",
     "onnx": "export",
     "onnxruntime": "export",
     "onnxscript": "export",
