@@ -55,9 +55,8 @@ train:
           upper: 0.4
         - lower: 0.4
           upper: 0.6
-backbones:
-  mobilenet:
-    freeze: false
+head:
+  width: 0.5
 evaluate:
   iou:
     - 0.75
@@ -73,8 +72,8 @@ variants:
     assert found["train"]["targets"]["later_steps"] == base["train"]["targets"]["later_steps"]
     assert found["evaluate"]["iou"] == [0.75, 0.5]
     assert found["train"] | {"batch": 20, "targets": 0} == base["train"] | {"targets": 0}
-    assert found["backbones"]["resnet50"] == base["backbones"]["resnet50"]
-    assert found["backbones"]["mobilenet"] == base["backbones"]["mobilenet"] | {"freeze": False}
+    assert found["head"] == base["head"] | {"width": 0.5}
+    assert found["backbones"] == base["backbones"]
     assert list(found) == list(base), "the order of the complete profile"
 
 

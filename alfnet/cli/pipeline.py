@@ -22,7 +22,7 @@ def profile(
     """Write params.yaml from a profile; without a name, list the profiles.
 
     profiles/citypersons.yaml is complete, and profiles/NAME.yaml holds what departs from it. They are merged key by key; a
-    list, and a mapping of names of your own (synthetic, variants, train.targets.thresholds), is replaced as a whole.
+    list, and a mapping of names of your own (synthetic, backbones, variants, train.targets.thresholds), is replaced as a whole.
     """
     from alfnet.files import write_text
     from alfnet.profiles import merged_text, profiles

@@ -64,16 +64,29 @@ class Job:
 
         return DelayedSubmission(self)
 
-    def stop(self) -> None:
-        """Stop the job's processes, where they run on this machine."""
-        if self.group_file.is_file() and (text := self.group_file.read_text()).isdecimal():
-            stop_group(int(text))
+    @property
+    def group(self) -> int | None:
+        """The group of processes that work now."""
+        text = self.group_file.read_text() if self.group_file.is_file() else ""
+        return int(text) if text.isdecimal() else None
 
 
-def stop_group(group: int) -> None:
-    """Ask the processes of a group to end."""
+def stop_group(group: int, number: int = signal.SIGTERM) -> None:
+    """Send a signal to the processes of a group, where there are any."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGTERM)
+        os.killpg(group, number)
+
+
+def is_alive(group: int) -> bool:
+    """Whether a process of a group still runs on this machine; one that has ended and nobody has asked for does not."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group, *_ = path.read_text().rsplit(")", 1)[1].split()
+        except (OSError, IndexError, ValueError):
+            continue
+        if int(its_group) == group and state not in "ZX":
+            return True
+    return False
 
 
 def progress_in(log: str) -> tuple[str, float]:

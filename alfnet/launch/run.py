@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,14 +13,14 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from alfnet.errors import AlfnetError
-from alfnet.launch.jobs import Job, progress_in
+from alfnet.launch.jobs import Job, is_alive, progress_in, stop_group
 from alfnet.launch.lock_file import mend_lock
 from alfnet.launch.worktrees import Worktrees, claimed, remove_left
 from alfnet.params import Params
@@ -115,6 +116,7 @@ def pending(root: Path, params: Params) -> list[_Progress]:
 def _run(root: Path, launches: Path, rows: list[_Progress], options: Options, runtime: str) -> int:
     folder = launches / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
     console = Console(stderr=True)
+    signal.signal(signal.SIGTERM, _terminated)
     with claimed(folder):
         work = _Work(root, folder, rows, options, runtime)
         try:
@@ -141,6 +143,10 @@ def _run(root: Path, launches: Path, rows: list[_Progress], options: Options, ru
     if not failed:
         shutil.rmtree(folder, ignore_errors=True)
     return 1 if failed else 0
+
+
+def _terminated(number: int, frame: Any) -> NoReturn:
+    sys.exit(128 + number)
 
 
 class _Work:
@@ -178,12 +184,19 @@ class _Work:
         """Stop all that this launch started."""
         running = [row for row in self.rows if row.state == "running"]
         for row in running:
-            if row.job is not None:
-                row.job.stop()
-            row.handle.cancel(check=False)
+            if self.options.on == "slurm":
+                row.handle.cancel(check=False)
+        if self.options.on == "slurm":
+            return
+        groups = [row.job.group for row in running if row.job is not None]
+        alive = [group for group in groups if group is not None]
+        for group in alive:
+            stop_group(group)
         until = time.monotonic() + SECONDS_TO_STOP
-        while any(not row.handle.done(force_check=True) for row in running) and time.monotonic() < until:
+        while (alive := [group for group in alive if is_alive(group)]) and time.monotonic() < until:
             time.sleep(0.2)
+        for group in alive:
+            stop_group(group, signal.SIGKILL)
 
     def clean(self) -> None:
         """Remove all worktrees."""
@@ -227,7 +240,12 @@ class _Work:
             with (self.folder / "slurm-jobs").open("a") as file:
                 file.write("".join(f"{handle.job_id}\n" for handle in handles))
         else:
-            handles = [self.executor.submit(row.job) for row in rows]
+            # Ctrl-C reaches all processes of a terminal: it is this one that stops the jobs.
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            try:
+                handles = [self.executor.submit(row.job) for row in rows]
+            finally:
+                signal.signal(signal.SIGINT, before)
         for row, handle in zip(rows, handles, strict=True):
             row.handle, row.state, row.runs = handle, "running", row.runs + 1
             row.started, row.log = time.monotonic(), Path(handle.paths.stdout)
