@@ -30,6 +30,8 @@ EXTRA_OF_MODULE = {
     "jinja2": "pipeline",
     "timm": "timm",
     "tabulate": "pipeline",
+    "submitit": "pipeline",
+    "vl_convert": "pipeline",
     "onnx": "export",
     "onnxruntime": "export",
     "onnxscript": "export",

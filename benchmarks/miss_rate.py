@@ -100,6 +100,11 @@ run = COCOeval_faster(truth, truth.loadRes(sys.argv[2]), "bbox")
 run.params.maxDets = [1, 10, int(sys.argv[3])]
 run.evaluate(); run.accumulate(); run.summarize()
 """
+# The peak of the program itself: what `wait` reports counts the memory of the process that started it, too.
+_PEAK = """
+import atexit, os
+atexit.register(lambda: open(os.environ["PEAK_FILE"], "w").write(open("/proc/self/status").read()))
+"""
 _OURS = "from alfnet.__main__ import main; main()"
 
 
@@ -121,17 +126,19 @@ def run(code: str, arguments: list[str], packages: Path | None = None) -> Cost:
     compiled = {"PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / "alfnet-benchmark")}
     environment = os.environ | one | compiled | {"PYTHONPATH": path}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, code)
-    return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    with tempfile.NamedTemporaryFile("r") as peak:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _PEAK + code, *arguments],
+            env=environment | {"PEAK_FILE": peak.name},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, code)
+        kilobytes = next(int(line.split()[1]) for line in peak if line.startswith("VmHWM"))
+    return Cost(used.ru_utime + used.ru_stime, kilobytes / 1024)
 
 
 def best(repeats: int, code: str, arguments: list[str], packages: Path | None = None) -> Cost:

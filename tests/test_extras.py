@@ -28,7 +28,13 @@ HEAVY = (
     "pandas",
     "matplotlib",
 )
-MODULE_OF_PACKAGE = {"opencv-python-headless": "cv2", "ruamel.yaml": "ruamel", "pytest-xdist": "xdist", "pillow": "PIL"}
+MODULE_OF_PACKAGE = {
+    "opencv-python-headless": "cv2",
+    "ruamel.yaml": "ruamel",
+    "vl-convert-python": "vl_convert",
+    "pytest-xdist": "xdist",
+    "pillow": "PIL",
+}
 
 
 def python(code: str, *arguments: str, cwd: Path | None = None, code_expected: int = 0) -> str:
