@@ -61,7 +61,7 @@ class TorchBackend:
 
     # Measured (`python -m benchmarks.detect --memory`): the widest maps of both backbones at full width, with the room
     # that oneDNN takes for its own layouts.
-    BYTES_PER_PIXEL = 700
+    BYTES_PER_PIXEL = 260
 
     def __init__(self, model: ALFNet, device: torch.device) -> None:
         self.settings = model.settings
