@@ -1,7 +1,7 @@
 """Profiles: one file is complete, `citypersons` with the paper's settings; the others hold what departs from it.
 
 A profile is merged into the complete one key by key. A list or a number takes the place of the earlier one, and so does
-a mapping whose keys are names of the user's own (`synthetic`, `backbones`, `variants`, `train.targets.thresholds`): who names variants
+a mapping whose keys are names (`synthetic`, `backbones`, `variants`, `train.targets.thresholds`): who names variants
 means these and no others. A comment belongs to the value below it: it is kept with the value, and goes with it.
 """
 
