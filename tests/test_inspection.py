@@ -1,0 +1,329 @@
+"""What `alfnet data check` and `anchors` say of data sets that are right, and wrong in the usual ways."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from alfnet.annotations.citypersons import ImageAnnotations, write_mat
+from alfnet.annotations.images import annotated_image
+from alfnet.boxes.anchors import anchors as grid
+from alfnet.errors import AlfnetError
+from alfnet.images import read_image
+from alfnet.inspection import citypersons as module
+from alfnet.inspection.anchors import anchor_fit, suggest, write_plot, yaml_lines
+from alfnet.inspection.citypersons import check_citypersons, looks_like_citypersons, unpack_images
+from alfnet.inspection.coco import check_coco
+from alfnet.inspection.own_data import choose_frame, write_own_params
+from alfnet.inspection.run import check_path
+from alfnet.inspection.sheet import write_contact_sheet
+from alfnet.params import AnchorSettings, load_params
+
+pytestmark = pytest.mark.usefixtures("mat_in_process")
+
+ANCHORS = AnchorSettings(widths=[[16, 24], [32, 48], [64, 80], [128, 160]], ratio=0.41)
+
+
+def image(path: Path, height: int = 60, width: int = 80) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), np.full((height, width, 3), 90, np.uint8))
+
+
+# COCO
+
+
+def own(folder: Path, **changes: Any) -> Path:
+    """A COCO file of three images, right but for `changes`."""
+    for name in ("a.jpg", "b.png", "c.jpg"):
+        image(folder / "images" / name)
+    content = {
+        "images": [
+            {"id": n, "file_name": f, "height": 60, "width": 80} for n, f in enumerate(("a.jpg", "b.png", "c.jpg"))
+        ],
+        "annotations": [{"id": n, "image_id": n % 3, "category_id": 1, "bbox": [30 + n, 10, 12, 30]} for n in range(6)],
+        "categories": [{"id": 1, "name": "person"}],
+    } | changes
+    (folder / "people.json").write_text(json.dumps(content))
+    return folder / "people.json"
+
+
+def boxes(*rows: list[float]) -> list[dict[str, Any]]:
+    return [{"id": n, "image_id": n % 3, "category_id": 1, "bbox": row} for n, row in enumerate(rows)]
+
+
+def entries(**changes: Any) -> list[dict[str, Any]]:
+    listed = [{"id": n, "file_name": f, "height": 60, "width": 80} for n, f in enumerate(("a.jpg", "b.png", "c.jpg"))]
+    listed[1] |= changes
+    return listed
+
+
+def test_nothing_is_wrong_with_a_right_file(tmp_path: Path) -> None:
+    found = check_path(own(tmp_path), None, None, tmp_path / "sheet.png")
+    assert (found.problems, found.doubts) == ([], [])
+    assert "3 images, 6 annotations of category 'person'" in found.facts[0]
+    assert any("all 80 x 60 px" in fact for fact in found.facts)
+    assert read_image(tmp_path / "sheet.png").shape[2] == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        (
+            {"images": entries(file_name="b.jpg")},
+            "1 of 3 images are not there, e.g. b.jpg; there is b.png: correct the suff",
+        ),
+        (
+            {"images": entries(height=61)},
+            "1 of 3 images have another size than the file says, e.g. b.png (says 80 x 61, is",
+        ),
+        ({"images": entries(height=80, width=60)}, "1 of 3 images have height and width exchanged"),
+        ({"images": entries(id=0)}, "1 image ids stand more than once, e.g. 0"),
+        ({"images": entries(file_name="a.jpg")}, "1 file names stand more than once, e.g. a.jpg"),
+        ({"images": []}, "no images in it"),
+        ({"annotations": []}, "nothing to train on"),
+        ({"annotations": boxes([1, 2, 0, 4])}, "1 of 1 annotations have a width or height of 0"),
+        ({"annotations": boxes([1, 2, 3])}, "1 of 1 annotations have no bbox of four numbers"),
+        ({"annotations": [{"id": 1, "image_id": 77, "category_id": 1, "bbox": [1, 2, 3, 4]}]}, "belong to no image"),
+        ({"annotations": boxes([0.4, 0.2, 0.1, 0.5], [0.3, 0.2, 0.1, 0.6])}, "they look like shares of the image"),
+        (
+            {"annotations": boxes([40, 10, 52, 50], [50, 12, 61, 55], [60, 10, 72, 58])},
+            "all would fit as corners x1, y1, x2, y2, e.g. [40.0, 10.0, 52.0, 50.0]",
+        ),
+    ],
+)
+def test_what_is_wrong_with_coco_files(tmp_path: Path, changes: dict[str, Any], part: str) -> None:
+    path = own(tmp_path, **changes)
+    problems = check_coco(path, tmp_path / "images", None).problems
+    assert any(part in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"annotations": boxes([90, 10, 12, 30], [30, 10, 12, 30])}, "1 of 2 boxes lie wholly outside their image"),
+        ({"annotations": boxes(*[[30, 10, 12, 30]] * 6)}, "3 annotations of a box that its image has already"),
+        ({"annotations": boxes([30, 10, 40, 20], [20, 10, 40, 20])}, "are these standing people?"),
+        ({"annotations": boxes([30, 10, 4, 10], [20, 10, 4, 11])}, "half of the people are lower than"),
+    ],
+)
+def test_what_is_doubtful_in_coco_files(tmp_path: Path, changes: dict[str, Any], part: str) -> None:
+    doubts = check_coco(own(tmp_path, **changes), tmp_path / "images", None).doubts
+    assert any(part in doubt for doubt in doubts), doubts
+
+
+def test_images_elsewhere_are_found(tmp_path: Path) -> None:
+    path = own(tmp_path)
+    (tmp_path / "images").rename(tmp_path / "photographs")
+    found = check_path(path, None, None, None)
+    assert any("photographs/a.jpg: name that folder as --images" in problem for problem in found.problems)
+    damaged = tmp_path / "photographs" / "a.jpg"
+    damaged.write_bytes(b"<html>")
+    found = check_path(path, tmp_path / "photographs", None, None)
+    assert any("1 of 3 images cannot be read" in problem for problem in found.problems)
+    with pytest.raises(AlfnetError, match=r"alfnet data check .*people\.json"):
+        check_path(tmp_path, None, None, None)
+    with pytest.raises(AlfnetError, match="no such file or folder"):
+        check_path(tmp_path / "nothing", None, None, None)
+
+
+def test_from_a_coco_file_to_parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    monkeypatch.chdir(root)
+    path = own(tmp_path)
+    out = tmp_path / "params.yaml"
+    said = write_own_params(path, None, None, out, force=False)
+    assert "next: dvc repro" in said
+    params = load_params(out)
+    assert params.prepare["own"].url == path.as_uri()
+    assert (params.prepare["own"].images, params.data.category) == (str(tmp_path / "images"), "person")
+    assert params.prepare["own"].height == params.data.height
+    write_own_params(path, None, None, out, force=False)  # its own file is written again
+    out.write_text("mine: 1\n")
+    with pytest.raises(AlfnetError, match="--force"):
+        write_own_params(path, None, None, out, force=False)
+    assert out.read_text() == "mine: 1\n"
+
+
+@pytest.mark.parametrize(("height", "frame"), [(300, (256, 512)), (100, (512, 1024)), (60, (1024, 2048))])
+def test_the_frame_is_the_smallest_in_which_people_are_tall_enough(height: int, frame: tuple[int, int]) -> None:
+    people = annotated_image("a.jpg", 800, 1600, [[5, 5, 40, height]] * 3, pedestrian=[True] * 3)
+    assert choose_frame([people]) == frame
+
+
+# CityPersons
+
+
+def city(folder: Path, *, images: bool = True) -> Path:
+    """A small CityPersons copy: two cities of train, one of val."""
+    for split, cities in (("train", ("aachen", "bochum")), ("val", ("frankfurt",))):
+        listed = []
+        for name in cities:
+            for frame in range(2):
+                file = f"{name}_{frame:06}_000019_leftImg8bit.png"
+                listed.append(ImageAnnotations(name, file, np.array([[1, 5, 5, 20, 50, 0, 5, 5, 20, 50]], float)))
+                if images:
+                    image(folder / "leftImg8bit" / split / name / file, 1024, 2048)
+        write_mat(folder / "annotations" / f"anno_{split}.mat", listed, split)  # type: ignore[arg-type]
+    return folder
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The published counts are those of the small copy."""
+    monkeypatch.setattr(module, "IMAGES", {"train": 4, "val": 2})
+    monkeypatch.setattr(module, "ROWS", {"train": 4, "val": 2})
+
+
+def test_a_whole_copy(tmp_path: Path, small: None) -> None:
+    assert looks_like_citypersons(city(tmp_path / "data"))
+    found = check_citypersons(tmp_path / "data")
+    assert (found.problems, found.doubts) == ([], [])
+    assert any("4 images in 2 folders of cities" in fact for fact in found.facts)
+
+
+def test_counts_are_compared_with_the_published_ones(tmp_path: Path) -> None:
+    doubts = check_citypersons(city(tmp_path)).doubts
+    assert any("CityPersons' train has 2,975 images and 27,770 rows" in doubt for doubt in doubts)
+    assert any("CityPersons' val has 500 images and 5,795 rows" in doubt for doubt in doubts)
+
+
+def test_whole_cities_that_are_missing_are_named(tmp_path: Path, small: None) -> None:
+    city(tmp_path)
+    for file in (tmp_path / "leftImg8bit" / "train" / "bochum").iterdir():
+        file.unlink()
+    (found,) = check_citypersons(tmp_path).problems
+    assert "2 of 4 annotated images are not there" in found
+    assert "whole cities: bochum" in found
+
+
+def test_usual_other_layouts(tmp_path: Path, small: None) -> None:
+    without_split = tmp_path / "a"
+    for name in ("aachen", "frankfurt"):
+        image(without_split / name / f"{name}_000000_000019_leftImg8bit.png")
+    assert looks_like_citypersons(without_split)
+    assert any(
+        "cities without a folder for the split" in problem for problem in check_citypersons(without_split).problems
+    )
+    renamed = city(tmp_path / "b")
+    for file in (renamed / "leftImg8bit" / "val" / "frankfurt").iterdir():
+        file.rename(file.with_name(file.name.replace("_leftImg8bit", "")))
+    assert any(
+        "there is val/frankfurt/frankfurt_000000_000019.png" in one for one in check_citypersons(renamed).problems
+    )
+    linked = city(tmp_path / "c")
+    (linked / "leftImg8bit").rename(tmp_path / "disk")
+    (linked / "leftImg8bit").symlink_to(tmp_path / "disk")
+    assert any("`dvc add` leaves out what is linked" in doubt for doubt in check_citypersons(linked).doubts)
+    assert not looks_like_citypersons(tmp_path / "nothing")
+
+
+def test_damaged_and_small_images_of_the_sample(tmp_path: Path, small: None) -> None:
+    city(tmp_path)
+    first, second = sorted((tmp_path / "leftImg8bit" / "val" / "frankfurt").iterdir())
+    first.write_bytes(first.read_bytes()[:-50])
+    image(second, 512, 1024)
+    found = check_citypersons(tmp_path)
+    assert any(str(first) in problem for problem in found.problems)
+    assert any("1024 x 512 px" in doubt for doubt in found.doubts)
+
+
+def test_archives_are_said_to_be_unpacked_and_unpacked(tmp_path: Path, small: None) -> None:
+    city(tmp_path / "made")
+    (tmp_path / "data").mkdir()
+    archive = tmp_path / "data" / module.IMAGE_ZIP
+    with zipfile.ZipFile(archive, "w") as zipped:
+        for file in sorted((tmp_path / "made" / "leftImg8bit").rglob("*.png")):
+            zipped.write(file, file.relative_to(tmp_path / "made").as_posix())
+        zipped.writestr("leftImg8bit/test/berlin/berlin_000000_000019_leftImg8bit.png", b"not unpacked")
+        zipped.writestr("../outside.png", b"never written")
+    (tmp_path / "data" / module.ANNOTATION_ZIP).write_bytes(b"")
+    problems = check_citypersons(tmp_path / "data").problems
+    assert any("--unpack" in problem for problem in problems)
+    assert any("holds them as JSON: unpack it" in problem for problem in problems)
+    assert unpack_images(tmp_path / "data") == 6
+    assert unpack_images(tmp_path / "data") == 0  # all there
+    assert len(list((tmp_path / "data").rglob("*.png"))) == 6
+    assert not (tmp_path / "outside.png").exists()
+    (tmp_path / "data" / "leftImg8bit" / "val" / "frankfurt" / "frankfurt_000000_000019_leftImg8bit.png").write_bytes(
+        b""
+    )
+    assert unpack_images(tmp_path / "data") == 1
+    archive.write_bytes(archive.read_bytes()[:-100])
+    with pytest.raises(AlfnetError, match="a damaged archive"):
+        unpack_images(tmp_path / "data")
+
+
+def test_an_empty_folder_says_where_the_data_comes_from(tmp_path: Path) -> None:
+    problems = check_citypersons(tmp_path).problems
+    assert any("https://www.cityscapes-dataset.com" in problem for problem in problems)
+    assert any("put anno_train.mat into data/citypersons/annotations/" in problem for problem in problems)
+
+
+def test_real_annotations_are_whole(shared: Path) -> None:
+    facts = check_citypersons(shared / "data" / "citypersons").facts
+    assert any("2,975 images, 27,770 rows" in fact for fact in facts)
+    assert any("500 images, 5,795 rows" in fact for fact in facts)
+
+
+# anchors and sheets
+
+
+def test_the_fit_is_what_the_grid_of_anchors_gives() -> None:
+    """A second way: IoU of pedestrians with all anchors of an image, with their centres on a cell's and half a cell away."""
+    from alfnet.inspection.anchors import _iou
+
+    boxes_of_grid = grid(1024, 1024, ANCHORS).double().numpy()
+    for size in ([20.0, 50.0], [60.0, 150.0], [30.0, 90.0]):
+        fit = anchor_fit(np.array([size]), ANCHORS)
+        for level, stride in enumerate((8, 16, 32, 64)):
+            centre = 512 + (stride - 1) / 2 + 0.5  # continuous
+            pedestrian = np.array(
+                [centre - size[0] / 2, centre - size[1] / 2, centre + size[0] / 2, centre + size[1] / 2]
+            )
+            whole = boxes_of_grid + np.array([0, 0, 1, 1])  # inclusive corners to continuous ones
+            cell = 1024 // stride
+            start = sum(2 * (1024 // earlier) ** 2 for earlier in (8, 16, 32, 64)[:level])
+            mine = whole[start : start + 2 * cell * cell]
+            common = np.clip(
+                np.minimum(mine[:, 2:], pedestrian[2:]) - np.maximum(mine[:, :2], pedestrian[:2]), 0, None
+            ).prod(1)
+            areas = (mine[:, 2:] - mine[:, :2]).prod(1)
+            best = (common / (areas + size[0] * size[1] - common)).max()
+            assert fit.best[0, level] == pytest.approx(best, abs=1e-6)
+    assert _iou(np.array([[10.0, 10.0]]), np.array([[10.0, 10.0]]), 5)[0, 0] == pytest.approx(25 / 175)
+
+
+def test_suggestions_meet_more_and_never_less(tmp_path: Path) -> None:
+    random = np.random.Generator(np.random.PCG64(1))
+    heights = np.exp(random.normal(np.log(60), 0.4, 500))
+    sizes = np.stack([heights * random.normal(0.9, 0.05, 500), heights], 1)
+    before, after = anchor_fit(sizes, ANCHORS), anchor_fit(sizes, suggest(sizes, ANCHORS))
+    assert sum(after.share()) > sum(before.share()) + 0.2
+    assert after.ratio == pytest.approx(0.9, abs=0.03)
+    assert yaml_lines(suggest(sizes, ANCHORS)).startswith("head:\n  anchors:\n    widths:\n      - - ")
+    ours = np.array([[16.0, 39.0], [24, 58.5], [32, 78], [48, 117], [64, 156], [80, 195], [128, 312], [160, 390]] * 4)
+    assert sum(anchor_fit(ours, suggest(ours, ANCHORS)).share()) >= sum(anchor_fit(ours, ANCHORS).share())
+    write_plot(tmp_path / "anchors.png", sizes, ANCHORS, suggest(sizes, ANCHORS))
+    assert read_image(tmp_path / "anchors.png").shape[:2] == (462, 1100)
+
+
+def test_contact_sheets_show_boxes_and_say_what_cannot_be_shown(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        image(tmp_path / name, 100, 200)
+    listed = [
+        annotated_image(name, 100, 200, [[20, 10, 40, 80], [120, 10, 40, 80]], pedestrian=[True, False])
+        for name in ("a.png", "missing.png", "b.png")
+    ]
+    faults = write_contact_sheet(tmp_path / "sheet.png", listed, tmp_path)
+    assert len(faults) == 1
+    assert "missing.png" in faults[0]
+    sheet = read_image(tmp_path / "sheet.png").astype(int)
+    for colour in ((80, 200, 40), (0, 170, 255)):
+        assert (np.abs(sheet - colour).max(axis=2) < 3).sum() > 200
+    with pytest.raises(AlfnetError, match="missing"):
+        write_contact_sheet(tmp_path / "sheet.png", listed[1:2], tmp_path)
