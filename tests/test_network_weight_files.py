@@ -142,3 +142,26 @@ def test_other_format_is_refused(detector: Path) -> None:
     save_file(tensors, detector, {"alfnet": "{"})
     with pytest.raises(AlfnetError, match="metadata of the detector is broken"):
         ALFNet.load(detector)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("p3.weight", float("nan"), "not finite"),
+        ("p3.weight", float("inf"), "not finite"),
+        ("backbone.stem.norm.running_var", -1.0, r"variance below zero \(-1\)"),
+        ("p3.bias", 1e30, "beyond any that a network is made of"),
+    ],
+)
+def test_numbers_that_no_network_computes_with_are_neither_written_nor_read(
+    detector: Path, name: str, value: float, fault: str
+) -> None:
+    before = detector.read_bytes()
+    tensors, description = read_weights(detector, "detector")
+    tensors[name].view(-1)[0] = value
+    with pytest.raises(AlfnetError, match=rf"not written: {name} holds .*{fault}"):
+        write_weights(detector, "detector", tensors, description)
+    assert detector.read_bytes() == before
+    save_file(tensors, detector, {"alfnet": json.dumps({"format": 1, **description})})
+    with pytest.raises(AlfnetError, match=rf"model\.safetensors: {name} holds .*{fault}"):
+        ALFNet.load(detector)

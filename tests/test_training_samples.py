@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -209,3 +210,33 @@ def test_memory_cache_changes_nothing_but_the_reading(folder: Path, monkeypatch:
         assert number is None or len(reads) == number
         assert sum(picture.nbytes for picture in samples._decoded.values()) <= limit
     assert len(samples._decoded) == 3
+
+
+def test_missing_images_are_counted_with_their_cities(folder: Path) -> None:
+    images = [cached(i) for i in range(IMAGES)]
+    make(folder).check_files()
+    gone = [CachedImage(**{**cached(i).__dict__, "file_name": f"train/bonn/bonn_{i}.png"}) for i in range(4)]
+    samples = TrainingSamples([*images, cached(IMAGES), *gone], folder, SETTINGS, seed=5)
+    with pytest.raises(AlfnetError, match=r"5 of 12 images are not there \(train/ulm.*whole folders: bonn\)"):
+        samples.check_files()
+
+
+def test_too_little_shared_memory_is_said_before_the_first_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    little = type("S", (), {"f_bavail": 50, "f_frsize": 4096})()
+    monkeypatch.setattr(module.os, "statvfs", lambda _: little)
+    with pytest.raises(AlfnetError, match=r"/dev/shm: 2 workers hold 4 batches of 2\.5 MB ready, .*--shm-size"):
+        module.check_shared_memory(2, 2_500_000)
+    module.check_shared_memory(2, 10_000)
+
+
+def test_a_worker_that_is_killed_ends_the_run_with_a_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def __init__(self, *_: object, **__: object) -> None:
+            pass
+
+        def __iter__(self) -> Iterator[Batch]:
+            raise RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly\nmore")
+
+    monkeypatch.setattr(module, "DataLoader", Broken)
+    with pytest.raises(AlfnetError, match=r"a process that loads images failed \(DataLoader worker .*--shm-size"):
+        run(make(folder), workers=1)
