@@ -201,6 +201,8 @@ def test_a_lock_file_is_whole_or_not(tmp_path: Path) -> None:
     assert lock_fault(path) is None
     path.write_text("")
     assert lock_fault(path) == "is empty"
+    path.write_text(text[: text.index("md5: ") + 9])
+    assert lock_fault(path) == "ends within a line"
     path.write_text("schema: '2.0'\nstages:\n  a:\n    deps: x\n")
     assert lock_fault(path) == "lacks part of its content"
     path.write_text("schema: '2.0'\nstages:\n  a: {")

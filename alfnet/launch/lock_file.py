@@ -16,11 +16,14 @@ def lock_fault(path: Path) -> str | None:
     from voluptuous import Invalid
 
     try:
-        content = YAML(typ="safe").load(path.read_text())
+        text = path.read_text()
+        content = YAML(typ="safe").load(text)
     except (YAMLError, UnicodeDecodeError):
         return "is no YAML"
     if not content:
         return "is empty"
+    if not text.endswith("\n"):
+        return "ends within a line"
     try:
         COMPILED_LOCKFILE_SCHEMA(content)
     except Invalid:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -287,6 +288,8 @@ def _executor(logs: Path, options: Options) -> Any:
         return executor
     if not shutil.which("sbatch"):
         raise AlfnetError("sbatch: no such command; is Slurm on this machine? Without it: alfnet launch --on local")
+    # Without Slurm's accounting submitit warns at every look; the jobs' own result files tell it all the same.
+    logging.getLogger("submitit").setLevel(logging.ERROR)
     executor = submitit.SlurmExecutor(logs, max_num_timeout=1000)
     executor.update_parameters(
         **{"array_parallelism": options.at_once, "stderr_to_stdout": True, "use_srun": False, **options.slurm}
