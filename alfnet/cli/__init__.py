@@ -12,7 +12,20 @@ from typing import Annotated, Any
 
 import typer
 
-from alfnet.cli import compare, convert, data, detect, dvc_views, evaluate, export, launch, pipeline, prune, weights
+from alfnet.cli import (
+    compare,
+    convert,
+    data,
+    detect,
+    dvc_views,
+    evaluate,
+    export,
+    launch,
+    pipeline,
+    prune,
+    report,
+    weights,
+)
 from alfnet.errors import exit_with_message
 from alfnet.extras import extra_needed
 
@@ -26,6 +39,7 @@ EXTRAS = {
     "profile": "pipeline",
     "launch": "pipeline",
     "prune": "pipeline",
+    "report": "pipeline",
     "schema": "pipeline",
     "table": "pipeline",
     "weights": "train",
@@ -74,6 +88,7 @@ COMMANDS = (
     dvc_views.dag,
     dvc_views.experiments,
     prune.prune,
+    report.report,
     pipeline.table,
 )
 for function in COMMANDS:
