@@ -1,0 +1,92 @@
+"""Time per training sample from decoded images on disk, from the files, and from peers, as ratios in one run.
+
+Images of 1024 x 2048 px are made for it. Peers: `cv2.imread`, an `np.load(mmap_mode="r")` file per image, and litdata
+where it is installed. Usage: python benchmarks/training_samples.py [IMAGES]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from alfnet.annotations.cache import CachedImage
+from alfnet.images import read_image, write_png
+from alfnet.params import load_params
+from alfnet.training.augment import augment
+from alfnet.training.decoded import decode_images
+from alfnet.training.samples import TrainingSamples
+
+HEIGHT, WIDTH, ROUNDS = 1024, 2048, 4
+
+
+def main(number: int) -> None:
+    """Print the table."""
+    cv2.setNumThreads(1)
+    settings = load_params("profiles/citypersons.yaml").train.augment
+    people = np.array([[700, 400, 760, 546], [1500, 380, 1560, 526]], np.float32)
+    none = np.zeros((0, 4), np.float32)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        images = [CachedImage(i + 1, f"train/a/{i}.png", HEIGHT, WIDTH, people, people, none) for i in range(number)]
+        for index, image in enumerate(images):
+            noise = np.random.default_rng(index).integers(0, 255, (HEIGHT // 8, WIDTH // 8, 3), dtype=np.uint8)
+            write_png(folder / image.file_name, cv2.resize(noise, (WIDTH, HEIGHT)))
+            np.save(folder / f"{index}.npy", read_image(folder / image.file_name))
+        samples = {kind: TrainingSamples(images, folder, settings, seed=1) for kind in ("files", "decoded")}
+        with contextlib.redirect_stderr(io.StringIO()):
+            samples["decoded"].decoded = decode_images(images, folder, folder / "store")
+
+        def from_numpy(index: int) -> None:
+            random = np.random.default_rng(index)
+            augment(np.load(folder / f"{index}.npy", mmap_mode="r"), people, none, settings, random)
+
+        ways: dict[str, Callable[[int], object]] = {
+            "sample, decoded images on disk": lambda index: samples["decoded"][0, index],
+            "sample, np.load(mmap_mode='r')": from_numpy,
+            "sample, image files": lambda index: samples["files"][0, index],
+            "cv2.imread": lambda index: cv2.imread(str(folder / images[index].file_name)),
+        }
+        with contextlib.suppress(ImportError):
+            ways["sample, litdata"] = _litdata(folder, number, settings, people, none)
+        times: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(ROUNDS):  # by turns, so that other work on the machine meets all alike
+            for name, way in ways.items():
+                for index in range(number):
+                    started = time.process_time()
+                    way(index)
+                    times[name].append(1e3 * (time.process_time() - started))
+    reference = statistics.median(times["cv2.imread"])
+    print("| what | ms (median) | quartiles | x cv2.imread |\n|---|---|---|---|")
+    for name, found in times.items():
+        low, middle, high = statistics.quantiles(found, n=4)
+        print(f"| {name} | {middle:.2f} | {low:.2f} - {high:.2f} | {middle / reference:.2f} |")
+
+
+def _litdata(
+    folder: Path, number: int, settings: object, people: np.ndarray, none: np.ndarray
+) -> Callable[[int], None]:
+    from litdata.streaming.cache import Cache
+
+    cache = Cache(str(folder / "litdata"), chunk_bytes="256MB")
+    for index in range(number):
+        cache[index] = np.load(folder / f"{index}.npy")
+    cache.done()
+    cache.merge()
+
+    def read(index: int) -> None:
+        augment(cache[index], people, none, settings, np.random.default_rng(index))  # type: ignore[arg-type]
+
+    return read
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 12)
