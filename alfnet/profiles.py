@@ -168,7 +168,7 @@ def _dumped(content: dict[str, Any]) -> list[str]:
 
     yaml: Any = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.sort_base_mapping_type_on_output = False
     yaml.width = 10_000
     text = io.StringIO()
     yaml.dump(content, text)

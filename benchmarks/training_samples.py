@@ -74,7 +74,7 @@ def main(number: int) -> None:
 def _litdata(
     folder: Path, number: int, settings: object, people: np.ndarray, none: np.ndarray
 ) -> Callable[[int], None]:
-    from litdata.streaming.cache import Cache
+    from litdata.streaming.cache import Cache  # type: ignore[import-not-found]
 
     cache = Cache(str(folder / "litdata"), chunk_bytes="256MB")
     for index in range(number):

@@ -209,7 +209,7 @@ def test_a_failure_while_writing_leaves_the_earlier_result(
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr("alfnet.detection.saving.write_picture", full)
-    with pytest.raises((OSError, AlfnetError), match="(?i)no space left"):
+    with pytest.raises((OSError, AlfnetError), match=r"(?i)no space left"):
         detect_sources(detector, [str(tmp_path / "in")], tmp_path / "out", formats=ALL)
     monkeypatch.undo()
 
