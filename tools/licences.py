@@ -18,7 +18,7 @@ OUT = ROOT / "docs" / "licences.md"
 
 # As packages write them (SPDX expressions, classifiers, or words), compared without case.
 ALLOWED = {
-    "0bsd", "apache 2.0", "apache license 2.0", "apache license, version 2.0", "apache software license", "apache-2.0",
+    "0bsd", "3-clause bsd license", "apache 2.0", "apache license 2.0", "apache license, version 2.0", "apache software license", "apache-2.0",
     "apache-2.0 with llvm-exception", "bsd", "bsd license", "bsd-2-clause", "bsd-3-clause", "bsl-1.0", "cc0-1.0", "epl-2.0",
     "freebsd",
     "isc license (iscl)", "isc", "mit", "mit license", "mit-0", "mit-cmu", "mozilla public license 2.0 (mpl 2.0)", "mpl-2.0",
@@ -28,6 +28,7 @@ ALLOWED = {
 
 # Packages that are used under other terms, and why that is all right: nothing of them is copied or shipped.
 EXCEPTIONS = {
+    "av": "BSD-3-Clause; its wheels carry FFmpeg with libx264 (GPL-2.0-or-later), which writes videos here and is not shipped",
     "grandalf": "GPL-2.0 or EPL-1.0 (its README); draws `dvc dag`, in DVC's own process",
     "pygit2": "GPL-2.0 with linking exception; Git for DVC",
     "dulwich": "Apache-2.0 is chosen; Git for DVC",

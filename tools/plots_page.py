@@ -46,7 +46,7 @@ window.vegaEmbed = (place, chart) => embed(place, chart, { actions: false, rende
 
 def page() -> str:
     """Return the page's text."""
-    library = vl_convert.javascript_bundle(vl_version=VEGA_LITE)
+    library = vl_convert.javascript_bundle(None, vl_version=VEGA_LITE)  # type: ignore[arg-type]
     for forbidden in ("</script", "{plot_divs}", "{refresh_tag}", "{scripts}"):
         if forbidden in library:
             raise ValueError(f"the library contains {forbidden}, which would end or change the page")
