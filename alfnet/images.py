@@ -124,6 +124,21 @@ def encode_png(image: np.ndarray, *, compression: int = 4) -> bytes:
     return encoded.tobytes()
 
 
+def shrink_to_frame(image: np.ndarray, height: int, width: int) -> tuple[np.ndarray, float]:
+    """Put an image (H, W, 3) into a frame of height x width px: shrunk where it is larger, upper left, the rest grey.
+
+    Returns the frame and the factor by which coordinates are to be multiplied, at most 1.
+    """
+    scale = min(1.0, height / image.shape[0], width / image.shape[1])
+    framed = np.empty((height, width, 3), np.uint8)
+    framed[:] = MEAN_COLOUR
+    if scale < 1:
+        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    framed[: image.shape[0], : image.shape[1]] = image
+    return framed, scale
+
+
 def looks_like_image(start: bytes) -> bool:
     """Whether a file whose first 16 bytes or more are `start` is in one of the formats that are read."""
     return _format(start) is not None

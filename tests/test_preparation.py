@@ -17,10 +17,10 @@ import pytest
 
 from alfnet.annotations.coco import read_coco
 from alfnet.errors import AlfnetError
-from alfnet.images import MEAN_COLOUR, read_image
+from alfnet.images import MEAN_COLOUR, read_image, shrink_to_frame
 from alfnet.params import PrepareSettings
 from alfnet.preparation.fetch import fetch
-from alfnet.preparation.prepare import frame, prepare
+from alfnet.preparation.prepare import prepare
 from tests.test_annotations_formats import write_pennfudan_zip
 
 SETTINGS: dict[str, Any] = {
@@ -44,13 +44,13 @@ def settings(path: Path, **changes: Any) -> PrepareSettings:
 
 def test_frames_are_shrunk_never_enlarged_and_grey_beside_the_image() -> None:
     small = photograph(40, 50)
-    framed, scale = frame(small, 64, 128)
+    framed, scale = shrink_to_frame(small, 64, 128)
     assert scale == 1
     np.testing.assert_array_equal(framed[:40, :50], small)
     assert (framed[40:] == MEAN_COLOUR).all()
     assert (framed[:, 50:] == MEAN_COLOUR).all()
     large = cv2.resize(photograph(8, 6), (300, 400), interpolation=cv2.INTER_NEAREST)
-    framed, scale = frame(large, 64, 128)
+    framed, scale = shrink_to_frame(large, 64, 128)
     assert scale == 64 / 400
     assert (framed[:, 48:] == MEAN_COLOUR).all()
     np.testing.assert_allclose(framed[4::8, 4:48:8], large[25::50, 25::50], atol=1)

@@ -26,10 +26,15 @@ def detect(
             help="Images, videos, folders, patterns in quotes, camera:0, a list of paths (.txt), or - (stdin).",
         ),
     ],
-    weights: Annotated[
-        Path, typer.Option("--weights", "-w", help="A detector: a model.safetensors, trained or imported.")
-    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write: new, empty, or an earlier result.")],
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--weights",
+            "-w",
+            help="A detector: a model.safetensors, trained or imported; left out: the one that comes with the project.",
+        ),
+    ] = None,
     save: Annotated[str, typer.Option(help="What to write, of pictures,video,coco,txt,csv,crops.")] = DEFAULT_FORMATS,
     score: Annotated[float | None, typer.Option(help="Scores above this are kept. As published: 0.1.")] = None,
     nms: Annotated[

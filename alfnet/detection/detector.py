@@ -30,9 +30,9 @@ from alfnet.detection.postprocess import (
 )
 from alfnet.detection.tiles import merge_tiles, tile_grid
 from alfnet.errors import AlfnetError
-from alfnet.images import read_image
+from alfnet.images import read_image, shrink_to_frame
 from alfnet.network.alfnet import ALFNet
-from alfnet.network.origin import origin_sentence
+from alfnet.network.origin import origin_sentence, trained_frame
 from alfnet.params import DetectSettings, check_section
 from alfnet.profiles import PACKAGED, PAPER, load_profile
 
@@ -76,16 +76,25 @@ class Detector:
         found.boxes, found.scores
 
     Images are looked at in their own size. Sides that are no multiple of 64 are padded at the right and bottom with the
-    mean colour, and boxes are clipped to the image.
+    mean colour, and boxes are clipped to the image. A detector that was trained on photographs shrunk into a frame
+    (`weights/photos.safetensors`) looks at larger images shrunk likewise; its boxes are in pixels of the image all the same.
     """
 
-    def __init__(self, backend: Backend, settings: DetectSettings, *, test_step: int | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        settings: DetectSettings,
+        *,
+        test_step: int | None = None,
+        frame: tuple[int, int] | None = None,
+    ) -> None:
         """Take a network as it is.
 
         Args:
             backend: the network.
             settings: thresholds of scores and overlap (`published_settings()`).
             test_step: the step whose boxes are taken, from 1; None takes the last.
+            frame: height and width that larger images are shrunk into; None: images are looked at in their own size.
 
         Raises:
             AlfnetError: the network has not that many steps.
@@ -96,12 +105,13 @@ class Detector:
         self.backend = backend
         self.settings = settings
         self.test_step = test_step or steps
+        self.frame = frame
         self._anchors: dict[tuple[int, int], Tensor] = {}
 
     @classmethod
     def load(
         cls,
-        weights: str | os.PathLike[str],
+        weights: str | os.PathLike[str] | None = None,
         *,
         device: str = "auto",
         backend: str = "torch",
@@ -114,7 +124,8 @@ class Detector:
         """Read a detector, and log once what it was trained on.
 
         Args:
-            weights: the file (`alfnet weights import`, or a training's model.safetensors).
+            weights: the file (`alfnet weights import`, or a training's model.safetensors); None: the one that comes with
+                the project, trained on photographs (`docs/photos.md`).
             device: auto, cpu, cuda, cuda:1, ..., mps.
             backend: what runs the network.
             score: detections have a score above this one; None: as published, 0.1.
@@ -130,7 +141,9 @@ class Detector:
         given = {"score_threshold": score, "nms_iou": nms, "after_nms": top}
         values |= {key: value for key, value in given.items() if value is not None}
         checked = check_section(DetectSettings, values, "Detector")
-        detector = cls(open_backend(backend, weights, device), checked, test_step=test_step)
+        weights = default_weights() if weights is None else weights
+        frame = trained_frame(weights) if str(weights).endswith(".safetensors") else None
+        detector = cls(open_backend(backend, weights, device), checked, test_step=test_step, frame=frame)
         sentence = f"{weights}: {origin_sentence(weights)}"
         if sentence not in _TOLD:
             _TOLD.add(sentence)
@@ -188,6 +201,8 @@ class Detector:
         if tile is not None and (images.shape[1] > tile[0] or images.shape[2] > tile[1]):
             return [self._detect_tiled(image, tile) for image in images]
         height, width = images.shape[1:3]
+        if self.frame is not None and (height > self.frame[0] or width > self.frame[1]):
+            return self._detect_framed(images, *self.frame)
         self._check_memory(len(images), height, width)
         boxes, scores = self._predict(images)
         products = step_scores(scores)[self.test_step - 1]
@@ -276,6 +291,15 @@ class Detector:
         boxes, scores = selection.boxes.numpy(), selection.scores.numpy()
         return Detections(boxes, scores, self.test_step, *size, source=source, image=image, bgr=bgr and source is None)
 
+    def _detect_framed(self, images: np.ndarray, height: int, width: int) -> list[Selection]:
+        """Detect in images shrunk into a frame; the boxes are of the images as they are."""
+        framed, scales = zip(*(shrink_to_frame(image, height, width) for image in images), strict=True)
+        limits = torch.tensor([images.shape[2], images.shape[1]] * 2, dtype=torch.float32)
+        return [
+            Selection((found.boxes / scale).clamp(min=0).minimum(limits), found.scores)
+            for found, scale in zip(self.detect_batch(np.stack(framed)), scales, strict=True)
+        ]
+
     def _detect_tiled(self, image: np.ndarray, tile: tuple[int, int]) -> Selection:
         height, width = image.shape[:2]
         grid = tile_grid(height, width, tile)
@@ -294,6 +318,14 @@ class Detector:
         needed, free = number * self.backend.bytes_needed(height, width), free_memory()
         if free is not None and needed > free:
             raise too_large(height, width, f"needs about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free")
+
+
+def default_weights() -> Path:
+    """The detector that comes with the project. Raises AlfnetError where this installation lacks it."""
+    path = Path(__file__).resolve().parents[2] / "weights" / "photos.safetensors"
+    if not path.is_file():
+        raise AlfnetError(f"{path}: no such file; name a detector's weights (a training's model.safetensors)")
+    return path
 
 
 def _is_one_image(images: Any) -> bool:

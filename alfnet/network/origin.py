@@ -27,10 +27,13 @@ KEY = "trained_on"
 def training_origin(params: Params, variant: str, seed: int, images: int) -> dict[str, str]:
     """The entry for a network that is trained with `params` on `images` images."""
     training = params.training(variant)
+    framed = any(params.data.folder == f"data/{name}" for name in params.prepare)
     origin: dict[str, Any] = {
         "data_set": params.data.name,
         "rendered": any(params.data.folder == f"data/{name}" for name in params.synthetic),
         "image_size": None if params.data.width is None else [params.data.width, params.data.height],
+        # Photographs were shrunk into frames of this size: so are those that the detector is to look at.
+        "frame": [params.data.width, params.data.height] if framed else None,
         "images": images,
         "profile": params.profile,
         "variant": variant,
@@ -59,6 +62,15 @@ def read_origin(path: str | os.PathLike[str]) -> dict[str, Any]:
     except ValueError:
         return {}
     return origin if isinstance(origin, dict) else {}
+
+
+def trained_frame(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """Height and width of the frame that a detector's photographs were shrunk into; None where they were not."""
+    frame = read_origin(path).get("frame")
+    sides = frame if isinstance(frame, list) and len(frame) == 2 else [0, 0]
+    if not all(type(side) is int and 64 <= side <= 2**14 for side in sides):
+        return None
+    return sides[1], sides[0]
 
 
 def origin_sentence(path: str | os.PathLike[str]) -> str:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from alfnet.annotations.coco import read_coco
@@ -24,7 +23,7 @@ from alfnet.annotations.pennfudan import read_pennfudan
 from alfnet.annotations.training_cache import plain_number
 from alfnet.errors import AlfnetError
 from alfnet.files import atomic_path, write_bytes, write_json
-from alfnet.images import MEAN_COLOUR, decode_image, encode_png, read_image
+from alfnet.images import decode_image, encode_png, read_image, shrink_to_frame
 from alfnet.params import PrepareSettings
 from alfnet.preparation.fetch import fetch, local_path
 
@@ -62,7 +61,7 @@ def prepare(
             name = f"{annotated.file_name.rsplit('.', 1)[0].replace('/', '_')}.png"
             if name in {image["file_name"] for image in images}:
                 raise AlfnetError(f"{settings.url}: two images would be called {name}; give them names of their own")
-            framed, scale = frame(entry.read(), settings.height, settings.width)
+            framed, scale = shrink_to_frame(entry.read(), settings.height, settings.width)
             write_bytes(temporary / "images" / name, encode_png(framed))
             images.append(
                 {"id": len(images) + 1, "file_name": name, "height": settings.height, "width": settings.width}
@@ -83,21 +82,6 @@ def prepare(
         content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
         write_json(temporary / "annotations.json", content)
     return {"images": len(images), "people": sum(not one["ignore"] for one in annotations)}
-
-
-def frame(image: np.ndarray, height: int, width: int) -> tuple[np.ndarray, float]:
-    """Put an image (H, W, 3) into a frame of height x width px: shrunk where it is larger, upper left, the rest grey.
-
-    Returns the frame and the factor by which coordinates are to be multiplied, at most 1.
-    """
-    scale = min(1.0, height / image.shape[0], width / image.shape[1])
-    framed = np.empty((height, width, 3), np.uint8)
-    framed[:] = MEAN_COLOUR
-    if scale < 1:
-        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    framed[: image.shape[0], : image.shape[1]] = image
-    return framed, scale
 
 
 def _scaled(box: np.ndarray, scale: float) -> list[int | float]:

@@ -1,0 +1,54 @@
+"""Detectors that were trained on photographs shrunk into a frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from alfnet.detection.detector import Detector, default_weights
+from alfnet.images import shrink_to_frame
+from alfnet.network.origin import read_origin, trained_frame
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return Detector.load(device="cpu", score=0.0, top=20)
+
+
+def test_the_detector_in_the_box_is_small_and_says_what_it_is() -> None:
+    assert default_weights().stat().st_size < 6_000_000
+    assert trained_frame(default_weights()) == (256, 512)
+    assert read_origin(default_weights())["data_set"] == "pennfudan"
+
+
+def test_boxes_are_of_the_image_as_it_is(detector: Detector) -> None:
+    image = np.random.Generator(np.random.PCG64(1)).integers(0, 256, (60, 50, 3), dtype=np.uint8)
+    image = cv2.resize(image, (600, 720))
+    whole = detector(image, bgr=True)
+    framed, scale = shrink_to_frame(image, 256, 512)
+    small = detector(framed, bgr=True)
+    assert len(whole.boxes)
+    kept = len(whole.boxes)
+    np.testing.assert_allclose(np.minimum(small.boxes[:kept] / scale, [600, 720, 600, 720]), whole.boxes, atol=1e-3)
+    np.testing.assert_array_equal(small.scores[:kept], whole.scores)
+
+
+def test_photographs_of_people(detector: Detector, shared: Path) -> None:
+    """Photographs that it has not seen: most people are met, in pixels of the photograph."""
+    import json
+
+    folder = shared / "data" / "pennfudan"
+    photograph = "FudanPed00009.jpg"
+    content = json.loads((folder / "train.json").read_text())
+    (image,) = (one for one in content["images"] if one["file_name"] == photograph)
+    found = detector(folder / "images" / photograph)
+    for x, y, w, h in (one["bbox"] for one in content["annotations"] if one["image_id"] == image["id"]):
+        common = np.clip(
+            np.minimum(found.boxes[:, 2:], [x + w, y + h]) - np.maximum(found.boxes[:, :2], [x, y]), 0, None
+        ).prod(1)
+        areas = (found.boxes[:, 2:] - found.boxes[:, :2]).prod(1)
+        iou = common / (areas + w * h - common)
+        assert iou[found.scores > 0.3].max() > 0.5
