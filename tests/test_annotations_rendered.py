@@ -193,6 +193,7 @@ def test_an_image_without_people(tmp_path: Path) -> None:
     assert read_mat(tmp_path / "d" / "annotations" / "anno_train.mat")[0].rows.shape == (0, 10)
 
 
+@pytest.mark.slow
 def test_the_full_size_profile(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     profile = load_profile("citypersons-rendered")
     assert list(profile.variants) == ["mobilenet-2s"]

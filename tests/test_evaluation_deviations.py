@@ -17,6 +17,8 @@ from alfnet.evaluation.subsets import EVERYTHING, SUBSETS, Subset
 from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
 
+pytestmark = pytest.mark.slow
+
 Case = tuple[GroundTruth, Detections]
 
 

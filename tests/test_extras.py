@@ -16,6 +16,8 @@ import scipy.io
 from alfnet.errors import AlfnetError
 from alfnet.extras import EXTRA_OF_MODULE, extra_needed
 
+pytestmark = pytest.mark.slow
+
 HEAVY = (
     "torch",
     "torchvision",

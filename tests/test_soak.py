@@ -17,6 +17,8 @@ from tools.soak.disks import full_disks
 from tools.soak.fuzz import fuzz
 from tools.soak.readers import Reader, readers
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _prepared() -> None:
