@@ -18,7 +18,8 @@ OUT = ROOT / "docs" / "licences.md"
 
 # As packages write them (SPDX expressions, classifiers, or words), compared without case.
 ALLOWED = {
-    "0bsd", "3-clause bsd license", "apache 2.0", "apache license 2.0", "apache license, version 2.0", "apache software license", "apache-2.0",
+    "0bsd", "3-clause bsd license", "apache 2.0", "apache license 2.0", "apache license, version 2.0",
+    "apache software license", "apache-2.0",
     "apache-2.0 with llvm-exception", "bsd", "bsd license", "bsd-2-clause", "bsd-3-clause", "bsl-1.0", "cc0-1.0", "epl-2.0",
     "freebsd",
     "isc license (iscl)", "isc", "mit", "mit license", "mit-0", "mit-cmu", "mozilla public license 2.0 (mpl 2.0)", "mpl-2.0",
