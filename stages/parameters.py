@@ -7,6 +7,7 @@ run a stage in a copy of the tree, while an editable installation names one tree
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ if Path(alfnet.__file__).resolve().parent.parent != ROOT:
     )
 
 from alfnet.errors import exit_with_message  # noqa: E402
-from alfnet.files import write_text  # noqa: E402
+from alfnet.files import keep_temporaries_in, write_text  # noqa: E402
 from alfnet.params import Params, load_params  # noqa: E402
 from alfnet.runtime import configure  # noqa: E402
 
@@ -32,11 +33,16 @@ def checked_params() -> Params:
     """Read and check params.yaml, and set up the arithmetic before numpy, cv2 and torch are imported."""
     params = load_params()
     configure(params.runtime)
+    # Not beside the outputs, some of which are folders that other stages depend on as a whole.
+    keep_temporaries_in(Path(os.environ.get("ALFNET_SCRATCH", ".scratch")) / "unfinished")
     return params
 
 
 def arguments(*names: str) -> list[Any]:
-    """Return the stage's arguments, as options (`--variant V --seed S`, how DVC quotes them) or in order (`V S`)."""
+    """Return the stage's arguments, as options (`--variant V --seed S`, how DVC quotes them) or in order (`V S`).
+
+    By hand the seed may be left out: the first one of params.yaml.
+    """
     parser = argparse.ArgumentParser(allow_abbrev=False)
     given = sys.argv[1:]
     as_options = any(text.startswith("--") for text in given)
@@ -44,14 +50,22 @@ def arguments(*names: str) -> list[Any]:
         if as_options:
             parser.add_argument(f"--{name}", required=True)
         else:
-            parser.add_argument(name)
+            parser.add_argument(name, nargs="?" if name == "seed" else None)
     values = vars(parser.parse_args(given))
+    if "seed" in values and values["seed"] is None:
+        values["seed"] = str(first_seed())
     return [values[name] for name in names]
 
 
 def seed_of(params: Params, text: str) -> int:
     """Return a seed given as text; AlfnetError where params.yaml does not have it."""
     return params.check_seed(int(text) if text.isdecimal() else -1)
+
+
+@exit_with_message
+def first_seed() -> int:
+    """Return the first seed of params.yaml."""
+    return load_params().seeds[0]
 
 
 @exit_with_message
