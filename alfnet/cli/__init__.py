@@ -24,6 +24,7 @@ from alfnet.cli import (
     pipeline,
     prune,
     report,
+    serve,
     weights,
 )
 from alfnet.errors import exit_with_message
@@ -41,6 +42,7 @@ EXTRAS = {
     "prune": "pipeline",
     "report": "pipeline",
     "schema": "pipeline",
+    "serve": "serve",
     "table": "pipeline",
     "weights": "train",
 }
@@ -81,6 +83,7 @@ COMMANDS = (
     convert.convert,
     detect.detect,
     export.export,
+    serve.serve,
     pipeline.profile,
     pipeline.check,
     pipeline.schema,

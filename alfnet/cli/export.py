@@ -65,6 +65,7 @@ def export(
             channels="rgb" if rgb else "bgr",
             decode=decode,
             nms=nms,
+            test_step=test_step if nms else None,
             half=half,
             int8=int8,
         )

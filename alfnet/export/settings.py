@@ -28,6 +28,8 @@ class ExportSettings(BaseModel):
     """Boxes and scores of every step in the graph."""
     nms: bool = False
     """The final detections of one step in the graph."""
+    test_step: int | None = None
+    """Of `nms`: the step, from 1; None where it is the last, or there is none in the graph."""
     half: bool = False
     int8: bool = False
 

@@ -1,0 +1,160 @@
+"""What looks at an image for the service: ONNX Runtime alone where the file selects its boxes itself, else a `Detector`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alfnet.detection.detections import Detections
+from alfnet.detection.timing import available_cores
+from alfnet.errors import AlfnetError
+from alfnet.export.settings import METADATA_KEY, ExportSettings, read_description
+from alfnet.extras import extra_needed
+
+MEAN_COLOUR = (104, 117, 124)
+"""B G R: the channel means of `alfnet.network.alfnet`, rounded; what an image is padded with (a test compares)."""
+STRIDE = 64
+BACKENDS = ("auto", "torch", "onnx", "openvino")
+_BACKEND_OF_SUFFIX = {".safetensors": "torch", ".onnx": "onnx", ".xml": "openvino"}
+
+
+@dataclass(frozen=True)
+class Finder:
+    """A detector that is ready, and what it says about itself."""
+
+    find: Callable[[np.ndarray], Detections]
+    """uint8 (H, W, 3), channels B G R -> what is found in it. Raises AlfnetError for an image that it cannot take."""
+    backend: str
+    """For people: the runtime, and where it runs."""
+    model: str
+    """The file's name, without its folder."""
+    trained_on: Mapping[str, Any] = field(default_factory=dict)
+    """What the file says of its training (`alfnet weights info`)."""
+
+
+def open_finder(
+    weights: Path,
+    *,
+    backend: str = "auto",
+    device: str = "auto",
+    score: float | None = None,
+    threads: int | None = None,
+) -> Finder:
+    """Open a detector: model.safetensors, or a file of `alfnet export`.
+
+    Args:
+        weights: the file.
+        backend: torch, onnx, openvino; auto: by the file's ending.
+        device: auto, cpu, cuda, ...
+        score: detections have a score above this one; None: as the file was exported for, or as published.
+        threads: of ONNX Runtime, where it runs alone; None: as many as there are cores.
+
+    An ONNX file that was exported with --nms needs neither torch nor anything else of the extra `detect`; its boxes are
+    selected by the settings of its export. Raises AlfnetError for a file that cannot be used.
+    """
+    if backend not in BACKENDS:
+        raise AlfnetError(f"--backend: {backend}: there is none; there are {', '.join(BACKENDS)}")
+    chosen = backend if backend != "auto" else _BACKEND_OF_SUFFIX.get(weights.suffix)
+    if chosen is None:
+        raise AlfnetError(
+            f"{weights}: which backend? .safetensors, .onnx and .xml tell; for other names give --backend"
+        )
+    if not weights.is_file():
+        raise AlfnetError(f"{weights}: no such file; a model.safetensors or a file of `alfnet export` was expected")
+    if chosen == "onnx":
+        alone = OnnxFinder(weights, device=device, threads=threads, score=score)
+        if alone.export.nms:
+            return Finder(alone, alone.name, weights.name, alone.trained_on)
+    with extra_needed("detect"):
+        from alfnet.detection.backend import open_backend
+        from alfnet.detection.detector import Detector, published_settings
+        from alfnet.network.origin import read_origin
+
+    settings = published_settings()
+    if score is not None:
+        settings = settings.model_copy(update={"score_threshold": score})
+    opened = open_backend(chosen, weights, device)
+    detector = Detector(opened, settings)
+    origin = read_origin(weights) if chosen == "torch" else trained_on(getattr(opened, "origin", {}))
+    return Finder(lambda image: detector(image, bgr=True), opened.name, weights.name, origin)
+
+
+class OnnxFinder:
+    """ONNX Runtime and a file with the selection of boxes in its graph, and nothing else.
+
+    Boxes are those of `Detector`, but for an image with a side that is no multiple of 64: there the graph clips boxes to
+    the padded image between the steps, and they are clipped to the image itself at the end only.
+    """
+
+    def __init__(
+        self, path: Path, *, device: str = "auto", threads: int | None = None, score: float | None = None
+    ) -> None:
+        """Open the file. Raises AlfnetError where it is none of `alfnet export`, or the device is not there."""
+        with extra_needed("serve"):
+            import onnxruntime as runtime
+        on_gpu = device.partition(":")[0] in ("cuda", "gpu")
+        available = runtime.get_available_providers()
+        if on_gpu and "CUDAExecutionProvider" not in available:
+            raise AlfnetError(
+                f"--device {device}: this ONNX Runtime has no GPU; pip install onnxruntime-gpu, or set cpu"
+            )
+        on_gpu = on_gpu or (device == "auto" and "CUDAExecutionProvider" in available)
+        options = runtime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = threads or available_cores()
+        try:
+            self.session = runtime.InferenceSession(
+                str(path), options, providers=[*(["CUDAExecutionProvider"] if on_gpu else []), "CPUExecutionProvider"]
+            )
+        except Exception as error:  # its own classes have no common base that is public
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            raise AlfnetError(f"{path}: ONNX Runtime cannot open it ({reason}); export it again") from None
+        described = self.session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        network, self.export, origin = read_description(described, path)
+        self.trained_on = trained_on(origin)
+        self.step = self.export.test_step or network.steps
+        self.score = score or 0.0
+        where = "GPU" if on_gpu else "CPU"
+        self.name = f"ONNX Runtime {runtime.__version__} ({self.export.precision}) on {where}"
+
+    def __call__(self, image: np.ndarray) -> Detections:
+        """The pedestrians in `image`, uint8 (H, W, 3), B G R."""
+        height, width = image.shape[:2]
+        [found] = self.session.run(["detections"], {"images": padded(image, self.export)})
+        found = found[np.argsort(-found[:, 5], kind="stable")]
+        found = found[found[:, 5] > self.score]
+        boxes = np.minimum(found[:, 1:5], np.array([width - 1, height - 1] * 2, np.float32))
+        inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # not in the padding alone
+        return Detections(boxes[inside], found[inside, 5], self.step, height, width, image=image, bgr=True)
+
+
+def padded(image: np.ndarray, export: ExportSettings) -> np.ndarray:
+    """An image (H, W, 3) B G R as an exported graph takes it: (1, H', W', 3), padded at the right and bottom.
+
+    H' and W' are the next multiples of 64, or the size of the export; AlfnetError for an image that is larger.
+    """
+    height, width = image.shape[:2]
+    size = export.size or (-(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE)
+    if height > size[0] or width > size[1]:
+        raise AlfnetError(
+            f"an image of {width} x {height} px (width x height): this detector takes at most {size[1]} x {size[0]}; "
+            "shrink the image, or export the detector with --dynamic"
+        )
+    canvas = np.empty((1, *size, 3), np.uint8)
+    canvas[:] = MEAN_COLOUR
+    canvas[0, :height, :width] = image
+    return np.ascontiguousarray(canvas[..., ::-1]) if export.channels == "rgb" else canvas
+
+
+def trained_on(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """What the metadata of an exported file say of the training; empty where they say nothing."""
+    try:
+        origin = json.loads(extra.get("trained_on", "{}"))
+    except (ValueError, TypeError):
+        return {}
+    return origin if isinstance(origin, dict) else {}
