@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -152,11 +153,78 @@ def _read_cache(path: Path) -> str:
     return digest(*map(repr, load_cache(path, "val")))
 
 
+def _json(value: object) -> Callable[[Path], object]:
+    return lambda path: path.write_text(json.dumps(value))
+
+
+def _official_json() -> dict[str, object]:
+    entry = {"label": "pedestrian", "bbox": [1, 2, 30, 60], "bboxVis": [1, 2, 30, 50], "instanceId": 24000}
+    ignored = {"label": "ignore", "bbox": [0, 0, 9, 9]}
+    return {"imgHeight": 1024, "imgWidth": 2048, "objects": [entry, ignored]}
+
+
+def _write_pennfudan(path: Path) -> None:
+    from tests.test_annotations_formats import pennfudan_text
+
+    path.write_text(pennfudan_text("FudanPed00001", 300, 400, [[10, 20, 50, 120], [100, 30, 40, 110]]))
+
+
+def _write_crowdhuman(path: Path) -> None:
+    from tests.test_annotations_formats import write_crowdhuman
+
+    shutil.copy(write_crowdhuman(path.parent / "crowdhuman"), path)
+
+
+def _write_coco(path: Path) -> None:
+    from tests.test_annotations_formats import coco
+
+    path.write_text(json.dumps(coco()))
+
+
+def _annotation_reader(module: str, function: str, *more: object) -> Callable[[Path], object]:
+    def read(path: Path) -> str:
+        found = getattr(import_module(f"alfnet.annotations.{module}"), function)(path, *more)
+        return digest(repr(found if isinstance(found, list) else list(found)))
+
+    return read
+
+
 def _annotations() -> list[Reader]:
+    caltech = GOLDEN / "caltech_samples"
     return [
         Reader("CityPersons, .mat", "anno_val.mat", _write_mat, _read_mat),
         Reader("annotation cache", "val.json", _write_cache, _read_cache, ["truncate"]),
+        Reader(
+            "CityPersons, JSON of an image",
+            "frankfurt_000000_000294_gtBboxCityPersons.json",
+            _json(_official_json()),
+            _annotation_reader("citypersons_json", "read_json_annotations"),
+            ["truncate"],
+        ),
+        Reader(
+            "COCO people", "people.json", _write_coco, _annotation_reader("coco", "read_coco", "person"), ["truncate"]
+        ),
+        Reader("CrowdHuman, .odgt", "a.odgt", _write_crowdhuman, _annotation_reader("crowdhuman", "read_odgt")),
+        Reader("Penn-Fudan, text", "FudanPed00001.txt", _write_pennfudan, _read_pennfudan),
+        Reader(
+            "Caltech, .vbb",
+            "V000.vbb",
+            lambda path: shutil.copy(caltech / "V000.vbb", path),
+            _annotation_reader("vbb", "read_vbb"),
+        ),
+        Reader(
+            "Caltech, text",
+            "set99_V000_I00029.txt",
+            lambda path: shutil.copy(caltech / "set99_V000_I00029.txt", path),
+            _annotation_reader("caltech", "read_text_annotation"),
+        ),
     ]
+
+
+def _read_pennfudan(path: Path) -> str:
+    from alfnet.annotations.pennfudan import read_text
+
+    return digest(repr(read_text(path)))
 
 
 # weights
@@ -191,10 +259,45 @@ def _read_keras(path: Path) -> str:
     return digest(width, *(tensor.numpy() for tensor in state.values()))
 
 
+def _write_checkpoint(path: Path) -> None:
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments import LightningEnvironment
+
+    state = _state()
+    Fabric(accelerator="cpu", devices=1, plugins=[LightningEnvironment()]).save(path, state)
+    path.with_name("checksum").write_text(hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _state() -> dict[str, object]:
+    import torch
+
+    from alfnet.training.state import RunState
+
+    model = torch.nn.Linear(20, 3)
+    return {"model": model, "optimizer": torch.optim.Adam(model.parameters()), "run": RunState()}
+
+
+def _read_checkpoint(path: Path) -> str:
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments import LightningEnvironment
+
+    from alfnet.errors import AlfnetError
+    from alfnet.training.checkpoints import Checkpoints
+
+    checkpoints = Checkpoints(path.parent / "runs", "variant", "0" * 16)
+    checkpoints.folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(path, checkpoints.folder / f"{5:09d}-{path.with_name('checksum').read_text()}.ckpt")
+    state = _state()
+    if not checkpoints.load(Fabric(accelerator="cpu", devices=1, plugins=[LightningEnvironment()]), state, 10):
+        raise AlfnetError("passed over")  # which is what a training does with it
+    return digest(*(tensor.numpy() for tensor in state["model"].state_dict().values()))  # type: ignore[attr-defined]
+
+
 def _weights() -> list[Reader]:
     return [
         Reader("weights, safetensors", "model.safetensors", _write_detector, _read_detector, ["truncate"]),
         Reader("weights, Keras HDF5", "weights.h5", _write_keras, _read_keras, ["truncate"]),
+        Reader("checkpoint", "run.ckpt", _write_checkpoint, _read_checkpoint, ALL),
     ]
 
 
