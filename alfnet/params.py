@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from alfnet.errors import AlfnetError
+from alfnet.yaml_file import read_yaml
 
 Backbone = Annotated[str, Field(pattern=r"^(resnet50|mobilenet|timm/[A-Za-z0-9_]+)$")]
 """resnet50 and mobilenet as published, or timm/NAME: any model of timm with feature maps at strides 8, 16 and 32."""
@@ -491,21 +492,12 @@ class Params(Settings):
 
 def load_params(path: str | Path = "params.yaml") -> Params:
     """Read and check a parameter file. Raises AlfnetError with the path, value and remedy of everything that is wrong."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    path = Path(path)
-    try:
-        raw = YAML(typ="safe").load(path.read_text())
-    except FileNotFoundError:
-        raise AlfnetError(
-            f"{path}: no such file; run in the project's folder, or make it with: alfnet profile mini"
-        ) from None
-    except IsADirectoryError:
-        raise AlfnetError(f"{path}: is a folder; name a parameter file") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise AlfnetError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+    raw = read_yaml(path, advice="run in the project's folder, or make it with: alfnet profile mini")
     return check_params(raw, str(path))
+
+
+_EXPLAINED = 30
+"""At most so many faults of a file are explained at once."""
 
 
 def check_params(raw: Any, where: str) -> Params:
@@ -518,7 +510,10 @@ def check_section(section: type[Section], raw: Any, where: str) -> Section:
     try:
         return section.model_validate(raw)
     except ValidationError as error:
-        raise AlfnetError("\n".join(f"{where}: {_explain(detail, section)}" for detail in error.errors())) from None
+        details = error.errors(include_url=False)
+        lines = [f"{where}: {_explain(detail, section)}" for detail in details[:_EXPLAINED]]
+        more = [f"{where}: and {len(details) - _EXPLAINED} more"] if len(details) > _EXPLAINED else []
+        raise AlfnetError("\n".join(lines + more)) from None
 
 
 def _explain(detail: Any, section: type[BaseModel]) -> str:

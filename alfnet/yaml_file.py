@@ -39,7 +39,9 @@ def read_yaml(path: str | os.PathLike[str], *, advice: str = "name another file"
     except OSError as error:
         raise AlfnetError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
-        raise AlfnetError(f"{path}: no UTF-8 text (position {error.start}); save it as UTF-8") from None
+        raise AlfnetError(
+            f"{path}: not readable as YAML: no UTF-8 text (position {error.start}); save it as UTF-8"
+        ) from None
     except ValueError:  # a NUL in the name
         raise AlfnetError(f"{str(path)!r}: no such file; {advice}") from None
     try:
