@@ -1,6 +1,6 @@
 # make repro   the whole pipeline on the current params.yaml, trainings side by side, then the table
 # make quick   the unit tests, under a minute on two cores: neither `dvc repro` nor a training
-# make test    all tests, on all cores
+# make test    the tests, on all cores; make test-all: also those that take minutes each, or install and start services
 # make lint    ruff and mypy
 # make lock    requirements.lock, with hashes, from pyproject.toml; present versions stay (make lock LOCK=--upgrade)
 # make soak        damaged files, kills, signals, full disks, races; writes docs/reliability.md (half an hour)
@@ -13,7 +13,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: environment repro quick test lint lock soak portability fidelity miss-rate
+.PHONY: environment repro quick test test-all lint lock soak portability fidelity miss-rate
 
 # The copy of the lock file in .venv tells which versions it holds: it is built when missing or of other versions.
 environment:
@@ -41,6 +41,10 @@ slurm: environment
 	@python -m pytest -m slurm tests/test_launch.py
 
 test: environment
+	@OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile -m 'not slow and not fresh and not slurm'
+
+# What takes minutes each: exports, several processes, compilation, queues, a fresh installation, a real Slurm.
+test-all: environment
 	@OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile
 
 lint: environment
