@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import browser
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -49,3 +51,12 @@ def mat_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
         return mat_file.variables_of(path, content, answer, numbers, remedy)
 
     monkeypatch.setattr(mat_file, "_read_in_child", read)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how to get a browser where tests of pages were skipped for want of one."""
+    skipped = [
+        report for report in terminalreporter.stats.get("skipped", []) if browser.MISSING in str(report.longrepr)
+    ]
+    if skipped:
+        terminalreporter.write_line(f"{len(skipped)} tests were left out: {browser.MISSING}", yellow=True)

@@ -49,3 +49,14 @@ def test_links_lead_somewhere(root: Path, document: str) -> None:
         path = (root / document).parent / target if target else root / document
         assert path.exists(), f"{document}: {link}"
         assert not section or section in sections(path), f"{document}: {link}"
+
+
+def test_what_dvc_cannot_explain_has_its_advice(root: Path) -> None:
+    """A name that DVC cannot resolve, images behind a link, imported weights for a clone: the README and the guide help."""
+    readme, guide = (root / "README.md").read_text(), (root / "docs/dvc.md").read_text()
+    for text in (readme, guide):
+        assert "`alfnet check` names the key" in " ".join(text.split())
+        assert "`dvc add` leaves out what lies behind" in " ".join(text.split())
+    for command in re.findall(r"^alfnet weights import .* --out (\S+)", readme.replace("\\\n", " "), re.MULTILINE):
+        assert f"dvc add {command}" in readme
+    assert re.search(r"^dvc add weights/detectors/", readme, re.MULTILINE)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from alfnet.runtime import PORTABLE_ENVIRONMENT, PORTABLE_THREADS
+from alfnet.runtime import PORTABLE_ENVIRONMENT, PORTABLE_THREADS, make_fabric
 
 
 def _python(root: Path, code: str, **environment: str) -> str:
@@ -107,3 +107,29 @@ print(torch.backends.cpu.get_cpu_capability())
 print([name for name in __cpu_dispatch__ if __cpu_features__[name]])
 """
     assert _python(root, code).splitlines() == [f"{PORTABLE_THREADS} True 1", "AVX2", "['X86_V3']"]
+
+
+def test_the_tasks_of_a_slurm_job_are_not_taken_for_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DVC runs a stage once in a job of any number of tasks; only as many as `srun` started for the devices work together."""
+    from lightning_fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
+
+    job = {
+        "SLURM_JOB_NAME": "train",
+        "SLURM_JOB_ID": "77",
+        "SLURM_PROCID": "0",
+        "SLURM_LOCALID": "0",
+        "SLURM_NODEID": "0",
+        "SLURM_NODELIST": "localhost",
+        "SLURM_NTASKS": "4",
+        "SLURM_NTASKS_PER_NODE": "4",
+    }
+    for name, value in job.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("SLURM_STEP_NUM_TASKS", raising=False)
+    alone = make_fabric("cpu")
+    assert (alone.world_size, alone.global_rank, alone.is_global_zero) == (1, 0, True)
+    several = make_fabric("cpu", devices=4)
+    assert isinstance(several.strategy.cluster_environment, LightningEnvironment)
+    assert not several.strategy.cluster_environment.creates_processes_externally  # `launch` starts them
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
+    assert isinstance(make_fabric("cpu", devices=4).strategy.cluster_environment, SLURMEnvironment)

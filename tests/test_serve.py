@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from alfnet.images import encode_png
 from alfnet.network.alfnet import CHANNEL_MEANS
 from alfnet.serve.app import Limits, _accepted, create_app
 from alfnet.serve.finder import MEAN_COLOUR, Finder, OnnxFinder, open_finder, padded
+from tests.browser import open_browser
 from tests.test_training_train import network
 
 BOXES = np.array([[10, 20, 50, 100], [80, 30, 120, 110]], np.float32)
@@ -288,19 +288,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(1200, 800), (390, 844)])
 def test_the_page_in_a_browser(served: str, tmp_path: Path, size: tuple[int, int]) -> None:
-    selenium = pytest.importorskip("selenium.webdriver")
-    chromium, driver_path = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
-    if chromium is None or driver_path is None:
-        pytest.skip("no browser")
-    from tests.test_report_page import FLAGS
-
-    options = selenium.ChromeOptions()
-    options.binary_location = chromium
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = selenium.chrome.service.Service(driver_path)
-    browser = selenium.Chrome(options=options, service=service)
+    browser = open_browser(tmp_path / "chromium")
     try:
         metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size[0] < 500}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)

@@ -1,0 +1,54 @@
+"""A browser for the tests of pages: Debian's chromium and chromium-driver."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MISSING = (
+    "the tests of pages need a browser: as root `apt-get install chromium chromium-driver` (Debian), "
+    "or Chrome and its chromedriver on PATH"
+)
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def programs() -> tuple[str, str]:
+    """The paths of the browser and of its driver.
+
+    Where they are missing the test is skipped, and the end of the run says how to get them (tests/conftest.py). With the
+    environment's CI=true, as in .ci/run, the test fails instead: a change is not to land with its pages unseen.
+    """
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if browser and driver:
+        return browser, driver
+    if os.environ.get("CI", "").lower() in ("", "0", "false"):
+        pytest.skip(MISSING)
+    pytest.fail(MISSING, pytrace=False)
+
+
+def open_browser(profile: Path) -> Any:
+    """A selenium driver of a headless browser that logs its console and its requests; `profile` is its own folder."""
+    browser, driver = programs()
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    return webdriver.Chrome(options=options, service=Service(driver))
