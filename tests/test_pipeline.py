@@ -485,7 +485,9 @@ def test_readme_commands(clone):
     assert json.loads((clone / "rates.json").read_text())["iou_0.50"]["reasonable"] == 32.943294
     assert list((clone / "found" / "pictures").glob("*.png"))
     assert (clone / "found.onnx").is_file()
-    assert not run("git", "status", "--porcelain", "rates.json", "found", "found.onnx", cwd=clone).stdout, "ignored by Git"
+    assert not run("git", "status", "--porcelain", "rates.json", "found", "found.onnx", cwd=clone).stdout, (
+        "ignored by Git"
+    )
 
 
 def test_readme_shows_the_last_table():
