@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -22,8 +21,8 @@ _LIMIT = 1 << 24  # beyond any image, within 32 bits
 # Points around a circle of radius 1. math's sine may round differently from one C library to the next, 9 digits do not.
 CIRCLE = np.array([(round(math.cos(k * math.pi / 12), 9), round(math.sin(k * math.pi / 12), 9)) for k in range(24)])
 
-# A pixel belongs to a figure that covers at least half of it.
 SOLID = 128
+"""The coverage from which on a pixel belongs to a figure: half of it."""
 
 
 def fixed(points: Points, scale: float = 1.0) -> np.ndarray:
@@ -45,32 +44,18 @@ def scaled(colour: Colour, factor: float) -> Colour:
     return min(int(b * factor + 0.5), 255), min(int(g * factor + 0.5), 255), min(int(r * factor + 0.5), 255)
 
 
-@dataclass
-class Sprite:
-    """A figure cut out: colours already multiplied by the coverage, and the coverage, (h, w, 4) uint8."""
+def solid(pixels: np.ndarray) -> np.ndarray:
+    """Which pixels (h, w, 4) cover at least half of themselves, (h, w) bool: those belong to a figure."""
+    return pixels[..., 3] >= SOLID
 
-    pixels: np.ndarray
 
-    @property
-    def solid(self) -> np.ndarray:
-        """Where the figure covers at least half of the pixel, (h, w) bool."""
-        return self.pixels[..., 3] >= SOLID
-
-    def faded(self, colour: Colour, share: float) -> Sprite:
-        """The sprite seen through haze of a colour."""
-        k = int(256 * min(max(share, 0.0), 1.0) + 0.5)
-        if k == 0:
-            return self
-        pixels = self.pixels.astype(np.uint32)
-        alpha = pixels[..., 3:]
-        veil = alpha * np.array(colour, dtype=np.uint32) * k // 255
-        pixels[..., :3] = (pixels[..., :3] * (256 - k) + veil) >> 8
-        return Sprite(pixels.astype(np.uint8))
-
-    def thinned(self, share: float) -> Sprite:
-        """The sprite made transparent: `share` of its coverage stays."""
-        k = int(256 * share + 0.5)
-        return Sprite(((self.pixels.astype(np.uint16) * k) >> 8).astype(np.uint8))
+def faded(pixels: np.ndarray, colour: Colour, share: float) -> np.ndarray:
+    """Premultiplied pixels (h, w, 4) seen through haze of a colour."""
+    k = int(256 * min(max(share, 0.0), 1.0) + 0.5)
+    wide = pixels.astype(np.uint32)
+    veil = wide[..., 3:] * np.array(colour, dtype=np.uint32) * k // 255
+    wide[..., :3] = (wide[..., :3] * (256 - k) + veil) >> 8
+    return wide.astype(np.uint8)
 
 
 def bounds(mask: np.ndarray) -> tuple[int, int, int, int] | None:
@@ -110,35 +95,40 @@ class Canvas:
         """Fill an upright ellipse."""
         self.polygon(np.asarray(centre) + CIRCLE * np.array(radii), colour)
 
-    def paste(self, sprite: Sprite, x: int, y: int, number: int | None = 0) -> None:
-        """Lay a sprite with its corner at (x, y); its solid pixels get `number` (None leaves the buffer as it is)."""
-        h, w = sprite.pixels.shape[:2]
-        x1, y1, x2, y2 = max(x, 0), max(y, 0), min(x + w, self.width), min(y + h, self.height)
-        if x1 >= x2 or y1 >= y2:
-            return
-        pixels = sprite.pixels[y1 - y : y2 - y, x1 - x : x2 - x]
-        lay(self.image[y1:y2, x1:x2], pixels)
-        if number is not None:
-            self.ids[y1:y2, x1:x2][pixels[..., 3] >= SOLID] = number
+    def inside(self, x: int, y: int, w: int, h: int) -> tuple[int, int, int, int]:
+        """x1, y1, x2, y2 of the part of a box x, y, w, h that lies in the image; x1 = x2 or y1 = y2 where none does."""
+        x1, y1 = min(max(x, 0), self.width), min(max(y, 0), self.height)
+        return x1, y1, min(max(x + w, x1), self.width), min(max(y + h, y1), self.height)
 
-    def darken(self, mask: np.ndarray, share: float) -> None:
-        """Darken the image where `mask` (H, W) uint8 is set: at 255 the share `share` of the light is taken."""
-        box = bounds(mask)
-        if box is None:
-            return
-        x1, y1, x2, y2 = box
-        part, level = self.image[y1:y2, x1:x2], mask[y1:y2, x1:x2]
-        levels = np.arange(256, dtype=np.float64)
-        before = part.copy()
+    def paste(self, pixels: np.ndarray, x: int, y: int, own: np.ndarray, number: int) -> None:
+        """Lay premultiplied pixels (h, w, 4) with their corner at (x, y).
+
+        Where they are solid the buffer gets 0, where `own` (h, w) bool is set it gets `number`.
+        """
+        x1, y1, x2, y2 = self.inside(x, y, pixels.shape[1], pixels.shape[0])
+        part = np.s_[y1 - y : y2 - y, x1 - x : x2 - x]
+        lay(self.image[y1:y2, x1:x2], pixels[part])
+        self.ids[y1:y2, x1:x2][solid(pixels[part])] = 0
+        self.ids[y1:y2, x1:x2][own[part]] = number
+
+    def shade(self, outlines: Sequence[np.ndarray], share: float, *, blur: int) -> np.ndarray:
+        """Take a share of the light within outlines (n, 2) in pixels, with edges `blur` px wide.
+
+        Returns the mask (H, W) uint8, 255 within.
+        """
+        mask = np.zeros(self.ids.shape, dtype=np.uint8)
+        for outline in outlines:
+            cv2.fillPoly(mask, [np.rint(np.clip(outline, -30000, 30000)).astype(np.int32)], (255,))
+        level, before, levels = cv2.blur(mask, (blur, blur)), self.image.copy(), np.arange(256, dtype=np.float64)
         # Four depths of shadow are enough for soft edges, and table look-ups are fast.
         for step in range(1, 5):
             table = np.floor(levels * (1 - share * step / 4) + 0.5).astype(np.uint8)
-            cv2.copyTo(cv2.LUT(before, table), (level >= 64 * step - 32).astype(np.uint8), part)
+            cv2.copyTo(cv2.LUT(before, table), (level >= 64 * step - 32).astype(np.uint8), self.image)
+        return mask
 
-    def grain(self, region: tuple[int, int, int, int], texture: np.ndarray) -> None:
-        """Add a texture (h, w) int, centred on 0, to the region x1, y1, x2, y2."""
-        x1, y1, x2, y2 = region
-        part = self.image[y1:y2, x1:x2]
+    def grain(self, top: int, texture: np.ndarray) -> None:
+        """Add a texture (h, W) int, centred on 0, to the rows from `top` on."""
+        part = self.image[top : top + len(texture)]
         part[:] = np.clip(part.astype(np.int16) + texture[..., None].astype(np.int16), 0, 255).astype(np.uint8)
 
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from streetscenes import ground
-from streetscenes.canvas import SOLID, Canvas, Colour, Sprite, scaled
-from streetscenes.clothing import look_by_lot
-from streetscenes.figures import Figure, draw
+from streetscenes.backdrop import patch
+from streetscenes.canvas import Canvas, Colour, scaled, solid
+from streetscenes.figures import Figure, draw, look_by_lot
 from streetscenes.lots import between, chance, jitter, pick
 from streetscenes.objects import ground_oval
 from streetscenes.placing import STATURE, walking_pose
@@ -100,7 +99,7 @@ def perform_layout(canvas: Canvas, stage: Stage, people: tuple[Person, ...]) -> 
         for actor in role.actors:
             _cut(actor, role.shown).paint(canvas)
         if role.person.kind != "group":
-            x1, y1, x2, y2 = _inside(role.shown, canvas)
+            x1, y1, x2, y2 = canvas.inside(*role.shown)
             kept[y1:y2, x1:x2] = True
         nearer = [other.person.box for other in roles[k + 1 :] if other.person.kind != "unclear"]
         for side, part in role.hidden.items():
@@ -120,8 +119,8 @@ def _role(stage: Stage, number: int, person: Person) -> _Role:
     rng, light = stage.rng, stage.world.light
     if person.kind in ("sitting", "unusual"):
         figure = draw(max(h, 8), look_by_lot(rng), _shaped_pose(rng, person), light.side)
-        pixels = cv2.resize(figure.sprite.pixels, (w, h), interpolation=cv2.INTER_LINEAR_EXACT)
-        figure, left, top = Figure(Sprite(pixels), pixels[..., 3] >= SOLID, w / 2), x, y
+        pixels = cv2.resize(figure.pixels, (w, h), interpolation=cv2.INTER_LINEAR_EXACT)
+        figure, left, top = Figure(pixels, solid(pixels), w / 2), x, y
     else:
         riding = Pose("riding", between(rng, 0, 360), 0.4, float(rng.random()), (0.3, 0.3))
         pose = riding if person.kind == "rider" else walking_pose(rng)
@@ -154,15 +153,15 @@ def _crowd(stage: Stage, number: int, person: Person, depth: float) -> list[Acto
     members = []
     for k in range(many):
         high = max(int(h * between(rng, 0.85, 1.0)) if many > 1 else h, 4)
-        pixels = draw(high, look_by_lot(rng), walking_pose(rng), light.side).sprite.pixels[:h]
+        pixels = draw(high, look_by_lot(rng), walking_pose(rng), light.side).pixels[:h]
         left = x + int((k + 0.5) * w / many - pixels.shape[1] / 2)
         # Nothing of it may leave the box.
         cut_left, cut_right = max(x - left, 0), max(left + pixels.shape[1] - x - w, 0)
-        sprite = Sprite(np.ascontiguousarray(pixels[:, cut_left : pixels.shape[1] - cut_right]))
+        pixels = pixels[:, cut_left : pixels.shape[1] - cut_right]
         if person.kind == "unclear":
-            sprite = sprite.thinned(0.6)
-        if sprite.pixels.shape[1]:
-            figure = in_air(Figure(sprite, sprite.solid, sprite.pixels.shape[1] / 2), light, depth)
+            pixels = ((pixels.astype(np.uint16) * 154) >> 8).astype(np.uint8)  # 154 of 256: 0.6 of the coverage
+        if pixels.shape[1]:
+            figure = in_air(Figure(pixels, solid(pixels), pixels.shape[1] / 2), light, depth)
             members.append(Actor(person.kind, number, depth, figure, left + cut_left, y + h - pixels.shape[0]))
     return members
 
@@ -178,7 +177,7 @@ def _hide(canvas: Canvas, stage: Stage, part: Region, side: str, role: _Role, ke
     else:
         left = x - margin // 2 if side == "left" else x
         area = (left, top - tall // 3, w + margin // 2, tall + tall // 3 + tall // 40)
-    x1, y1, x2, y2 = _inside(area, canvas)
+    x1, y1, x2, y2 = canvas.inside(*area)
     if x1 >= x2 or y1 >= y2:
         return
     colour = stage.world.light.seen(jitter(rng, pick(rng, _STONE)), role.depth)
@@ -190,7 +189,7 @@ def _hide(canvas: Canvas, stage: Stage, part: Region, side: str, role: _Role, ke
         shares = [1.2 if k < lit else (0.75 if k >= long - dark else 1.0) for k in range(long)]
     tones = np.array([scaled(colour, share) for share in shares], dtype=np.int16)
     painted = tones[None] if side in ("left", "right") else tones[:, None]
-    painted = painted + ground.patch(stage.tile, rng, y2 - y1, x2 - x1)[..., None]
+    painted = painted + patch(stage.tile, rng, y2 - y1, x2 - x1)[..., None]
     free = ~kept[y1:y2, x1:x2]
     canvas.image[y1:y2, x1:x2][free] = np.clip(painted, 0, 255).astype(np.uint8)[free]
     canvas.ids[y1:y2, x1:x2][free] = 0
@@ -202,8 +201,8 @@ def _cut(actor: Actor, region: Region) -> Actor:
     x1, y1 = max(region[0] - actor.x, 0), max(region[1] - actor.y, 0)
     x2 = max(min(region[0] + region[2] - actor.x, width), x1)
     y2 = max(min(region[1] + region[3] - actor.y, height), y1)
-    sprite, body = Sprite(actor.figure.sprite.pixels[y1:y2, x1:x2]), actor.figure.body[y1:y2, x1:x2]
-    return replace(actor, figure=Figure(sprite, body, actor.figure.axis - x1), x=actor.x + x1, y=actor.y + y1)
+    pixels, body = actor.figure.pixels[y1:y2, x1:x2], actor.figure.body[y1:y2, x1:x2]
+    return replace(actor, figure=Figure(pixels, body, actor.figure.axis - x1), x=actor.x + x1, y=actor.y + y1)
 
 
 def _covered(part: Region, boxes: list[Region]) -> bool:
@@ -223,9 +222,3 @@ def _harmless(depth: float, cover: list[tuple[float, float, float, float]], role
         if depth <= role.depth and any(a < x + w and c > x and b < y + h and d > y for a, b, c, d in cover):
             return False
     return True
-
-
-def _inside(region: Region, canvas: Canvas) -> tuple[int, int, int, int]:
-    x, y, w, h = region
-    x1, y1 = min(max(x, 0), canvas.width), min(max(y, 0), canvas.height)
-    return x1, y1, min(max(x + w, x1), canvas.width), min(max(y + h, y1), canvas.height)

@@ -194,7 +194,7 @@ def _crown(
     left, high, right, low = (
         int(v) for v in front_box(world, x - radius - 1, x + radius + 1, start - 0.6, top + 0.6, z)
     )
-    x1, y1, x2, y2 = max(left, 0), max(high, 0), min(right, canvas.width), min(low, canvas.height)
+    x1, y1, x2, y2 = canvas.inside(left, high, right - left, low - high)
     if x1 >= x2 or y1 >= y2:
         return
     leaves = np.zeros((y2 - y1, x2 - x1, 3), dtype=np.uint8)

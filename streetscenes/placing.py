@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from streetscenes import objects
-from streetscenes.clothing import look_by_lot
+from streetscenes.figures import look_by_lot
 from streetscenes.lots import between, chance, pick
 from streetscenes.objects import Thing
 from streetscenes.settings import Region

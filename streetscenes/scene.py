@@ -10,7 +10,7 @@ from statistics import NormalDist
 import cv2
 import numpy as np
 
-from streetscenes import ground, houses
+from streetscenes.backdrop import paint_backdrop, texture
 from streetscenes.canvas import Canvas
 from streetscenes.layout import fitted_camera, perform_layout
 from streetscenes.placing import place_people, place_things
@@ -36,17 +36,13 @@ def compose(settings: Settings, seed: int | Sequence[int]) -> tuple[Canvas, list
     """Like `render`, with the buffer that says which person each pixel shows."""
     cv2.setNumThreads(1)  # scenes are rendered side by side
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
-    tile = ground.texture(rng)
+    tile = texture(rng)
     world = plan(rng, settings.height, settings.width)
     if settings.layout is not None:
         camera = fitted_camera(settings.layout, world.camera, settings.height, settings.width)
         world = replace(world, camera=camera)
     canvas = Canvas(settings.height, settings.width)
-    ground.paint_sky(canvas, world, rng)
-    shade = ground.paint_ground(canvas, world, rng, tile)
-    houses.paint_houses(canvas, world, rng)
-    ground.weather_walls(canvas, world, rng, tile)
-    stage = Stage(world, rng, tile, shade)
+    stage = Stage(world, rng, tile, paint_backdrop(canvas, world, rng, tile))
     place_things(stage)
     if settings.layout is not None:
         stage.shadows.clear()  # not every thing will stay

@@ -67,7 +67,6 @@ class Skeleton:
     heading: float
     hip: Joint
     shoulder: Joint
-    neck: Joint
     head: Joint
     legs: tuple[Leg, Leg]
     arms: tuple[Arm, Arm]
@@ -95,12 +94,11 @@ def skeleton(pose: Pose) -> Skeleton:
     pitch = {"bending": 1.15, "riding": 0.5, "crouching": 0.45, "sitting": -0.05, "walking": 0.04}.get(pose.kind, 0.0)
     hip = (0.0, HIP, 0.0)
     shoulder = _up(hip, SPINE, pitch)
-    neck = _up(hip, SPINE + 0.03, pitch)
     head = _up(shoulder, HEAD_DISTANCE, 0.55 * pitch)
     swing = math.sin(2 * math.pi * pose.phase)
     legs = (_leg(pose, 1, swing), _leg(pose, -1, -swing))
     arms = (_arm(pose, shoulder, 1, -swing, pose.arms[0]), _arm(pose, shoulder, -1, swing, pose.arms[1]))
-    return Skeleton(pose.heading, hip, shoulder, neck, head, legs, arms)
+    return Skeleton(pose.heading, hip, shoulder, head, legs, arms)
 
 
 def _leg(pose: Pose, side: int, swing: float) -> Leg:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from streetscenes.canvas import Canvas, Sprite, bounds
-from streetscenes.clothing import Look
-from streetscenes.figures import Figure, draw
+from streetscenes.canvas import Canvas, bounds, faded
+from streetscenes.figures import Figure, Look, draw
 from streetscenes.lots import between, pick
 from streetscenes.objects import Box, Thing, ground_oval
 from streetscenes.settings import Kind, Person, Region
@@ -54,12 +52,7 @@ class Actor:
 
     def paint(self, canvas: Canvas) -> None:
         """Draw the figure and mark its pixels: the person's with its number, a bicycle's with 0."""
-        canvas.paste(self.figure.sprite, self.x, self.y, 0)
-        h, w = self.figure.body.shape
-        x1, y1, x2, y2 = max(self.x, 0), max(self.y, 0), min(self.x + w, canvas.width), min(self.y + h, canvas.height)
-        if x1 < x2 and y1 < y2:
-            body = self.figure.body[y1 - self.y : y2 - self.y, x1 - self.x : x2 - self.x]
-            canvas.ids[y1:y2, x1:x2][body] = self.number
+        canvas.paste(self.figure.pixels, self.x, self.y, self.figure.body, self.number)
 
 
 class Stage:
@@ -168,11 +161,7 @@ class Stage:
 
     def paint_shadows(self, canvas: Canvas) -> None:
         """Darken the ground where people and things throw their shadows."""
-        shadow = np.zeros(canvas.ids.shape, dtype=np.uint8)
-        for outline in self.shadows:
-            corners = np.rint(np.minimum(np.maximum(outline, -30000), 30000)).astype(np.int32)
-            cv2.fillPoly(shadow, [corners], (255,))
-        canvas.darken(cv2.blur(shadow, (5, 5)), 0.42 if self.world.light.side else 0.3)
+        canvas.shade(self.shadows, 0.42 if self.world.light.side else 0.3, blur=5)
 
 
 def slim(box: Box) -> Box:
@@ -183,9 +172,9 @@ def slim(box: Box) -> Box:
 
 def in_air(figure: Figure, light: Light, depth: float, shade: int = 256) -> Figure:
     """The figure in the air between it and the camera; `shade` of 256 is the light that reaches it."""
-    pixels = figure.sprite.pixels.copy()
+    pixels = figure.pixels.copy()
     pixels[..., :3] = (pixels[..., :3].astype(np.uint16) * shade) >> 8
-    return Figure(Sprite(pixels).faded(light.haze, light.haze_share(depth)), figure.body, figure.axis)
+    return Figure(faded(pixels, light.haze, light.haze_share(depth)), figure.body, figure.axis)
 
 
 def upright_box(axis: float, top: int, height: int) -> Region:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from streetscenes import Kind, Person
-from streetscenes.canvas import Canvas, Sprite
+from streetscenes.canvas import Canvas
 from streetscenes.figures import Figure
 from streetscenes.stage import Actor, people_seen, upright_box
 
@@ -16,7 +16,7 @@ HEIGHT, WIDTH = 120, 200
 def block(width: int, height: int) -> Figure:
     """A figure without shape: one full rectangle."""
     pixels = np.full((height, width, 4), 255, dtype=np.uint8)
-    return Figure(Sprite(pixels), np.ones((height, width), dtype=bool), width / 2)
+    return Figure(pixels, np.ones((height, width), dtype=bool), width / 2)
 
 
 def actor(kind: Kind, number: int, x: int, y: int, width: int = 20, height: int = 60) -> Actor:
