@@ -19,7 +19,7 @@ EXTRA_OF_MODULE = {
     "simplejpeg": "detect",
     "torch": "detect",
     "torchvision": "detect",
-    "scipy": "mat",
+    "scipy": "train",
     "matplotlib": "notebook",
     "pandas": "notebook",
     "h5py": "train",

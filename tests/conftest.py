@@ -41,18 +41,6 @@ def shared() -> Path:
     return folder
 
 
-@pytest.fixture
-def mat_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """MATLAB files are read in this process, for tests that read many: a child of its own costs half a second each."""
-    from alfnet.annotations import mat_child, mat_file
-
-    def read(path: Path, content: bytes, remedy: str) -> dict:
-        answer, numbers = mat_child.answer_to(content)
-        return mat_file.variables_of(path, content, answer, numbers, remedy)
-
-    monkeypatch.setattr(mat_file, "_read_in_child", read)
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how to get a browser where tests of pages were skipped for want of one."""
     skipped = [

@@ -14,8 +14,6 @@ from alfnet.annotations.images import Split, annotated_image
 from alfnet.annotations.training_cache import TrainingRule
 from alfnet.errors import AlfnetError
 
-pytestmark = pytest.mark.usefixtures("mat_in_process")
-
 SIZE: dict[str, Any] = {"width": 2048, "height": 1024, "minimum_height": 50}
 
 

@@ -15,8 +15,6 @@ from alfnet.annotations.images import Split
 from alfnet.annotations.training_cache import plain_number
 from alfnet.errors import AlfnetError
 
-pytestmark = pytest.mark.usefixtures("mat_in_process")
-
 FIELDS = ("cityname", "im_name", "bbs")
 ROW = [1, 947, 406, 17, 40, 24000, 950, 407, 14, 39]
 
@@ -237,7 +235,7 @@ def test_wrong_split_is_named(tmp_path: Path) -> None:
         (cells(entry(cityname="a\nb")), "cityname is 'a\\nb', a plain name was expected"),
         (cells(entry(bbs="text")), "bbs is a 1 text, numbers were expected"),
         (cells(entry(bbs=cells(1))), "bbs is a 1 x 1 cell array, numbers were expected"),
-        (cells(entry(bbs=np.array([[1j] * 10]))), "bbs is a 1 x 10 array of complex128, numbers were expected"),
+        (cells(entry(bbs=np.array([[1j] * 10]))), "bbs is a complex matrix, numbers were expected"),
         (cells(entry(bbs=np.ones((4, 5)))), "bbs is a 4 x 5 array of float64, n x 10 was expected [class, x1,"),
         (cells(entry(bbs=np.ones((10, 4)))), "bbs is a 10 x 4 array of float64, n x 10 was expected"),
         (cells(entry(bbs=np.ones((2, 10, 2)))), "bbs is a 2 x 10 x 2 array of float64, n x 10 was expected"),

@@ -27,8 +27,6 @@ from alfnet.annotations.training_cache import TrainingRule
 from alfnet.annotations.vbb import read_vbb
 from alfnet.errors import AlfnetError
 
-pytestmark = pytest.mark.usefixtures("mat_in_process")
-
 
 def message(function: Any, *arguments: Any) -> str:
     with pytest.raises(AlfnetError) as caught:

@@ -11,8 +11,6 @@ from alfnet.annotations.citypersons import ImageAnnotations, annotated, read_mat
 from alfnet.annotations.images import annotated_image
 from alfnet.errors import AlfnetError
 
-pytestmark = pytest.mark.usefixtures("mat_in_process")
-
 IMAGES = [
     ImageAnnotations("ulm", "ulm_1.png", np.zeros((0, 10))),
     ImageAnnotations(

@@ -1,4 +1,4 @@
-"""MATLAB files through the child process and its limits."""
+"""MATLAB files against SciPy's reader, and what damaged and hostile ones end in."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
 
-from alfnet.annotations import mat_file
-from alfnet.annotations.mat_file import load_mat
+from alfnet.annotations.mat_file import Other, load_mat
 from alfnet.errors import AlfnetError
 
 
@@ -55,21 +55,59 @@ def assert_same(one: np.ndarray, other: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_the_child_gives_what_scipy_gives(tmp_path: Path, compressed: bool) -> None:
+def test_the_reader_gives_what_scipy_gives(tmp_path: Path, compressed: bool) -> None:
     cell = np.empty((1, 3), dtype=object)
     cell[0, 0] = np.arange(6.0).reshape(2, 3)
     cell[0, 1] = "Zürich"
     cell[0, 2] = np.zeros((0, 10), np.uint8)
     content = saved(
-        {"a": cell, "b": {"x": np.int16(3), "y": "text", "z": nested(2)}, "c": np.array([True, False])},
+        {
+            "a": cell,
+            "b": {"x": np.int16(3), "y": "text", "z": nested(2)},
+            "c": np.array([True, False]),
+            "d": np.array([(1, "x"), (2.5, "")], dtype=[("number", object), ("text", object)]),
+            "e": np.array(["ab", "cde"]),
+            "f": "",
+        },
         do_compression=compressed,
     )
     (tmp_path / "x.mat").write_bytes(content)
     ours = load_mat(tmp_path / "x.mat", "")
     theirs = scipy.io.loadmat(io.BytesIO(content))
-    assert set(ours) == {"a", "b", "c"}
+    assert set(ours) == set("abcdef")
     for name in ours:
         assert_same(ours[name], theirs[name])
+
+
+def test_real_files_as_scipy_reads_them(shared: Path, golden: Path) -> None:
+    files = [*(shared / "data" / "citypersons").glob("anno_*.mat"), golden / "caltech_samples" / "V000.vbb"]
+    assert len(files) == 3
+    for path in files:
+        ours, theirs = load_mat(path, ""), scipy.io.loadmat(path, appendmat=False)
+        assert set(ours) == {name for name in theirs if not name.startswith("__")}
+        for name, value in ours.items():
+            assert_same(value, theirs[name])
+
+
+def test_files_of_machines_that_store_the_high_byte_first(tmp_path: Path) -> None:
+    numbers = np.arange(6, dtype=">f8").reshape(2, 3)
+    parts = (
+        struct.pack(">IIII", 6, 8, 6, 0), struct.pack(">IIii", 5, 8, 2, 3), struct.pack(">HH4s", 1, 1, b"a"),
+        struct.pack(">II", 9, 48) + numbers.tobytes(order="F"),
+    )  # fmt: skip
+    matrix = b"".join(parts)
+    content = (
+        b"MATLAB 5.0".ljust(124) + struct.pack(">H2s", 0x0100, b"MI") + struct.pack(">II", 14, len(matrix)) + matrix
+    )
+    (tmp_path / "x.mat").write_bytes(content)
+    np.testing.assert_array_equal(load_mat(tmp_path / "x.mat", "")["a"], numbers)
+
+
+def test_what_annotations_do_not_have_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.mat"
+    path.write_bytes(saved({"a": scipy.sparse.csc_array(np.eye(3)), "b": np.array([1j]), "c": 2.0}))
+    ours = load_mat(path, "")
+    assert (ours["a"], ours["b"], ours["c"].item()) == (Other("sparse matrix"), Other("complex matrix"), 2.0)
 
 
 def test_a_bomb_of_zeros_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
@@ -98,14 +136,6 @@ def test_a_billion_announced_cells_are_refused(tmp_path: Path) -> None:
     assert "a side of -1" in message(tmp_path / "x.mat", bytes(content))
 
 
-def test_what_kills_the_child_becomes_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    content = saved({"a": np.zeros((3000, 1000))}, do_compression=True)
-    monkeypatch.setattr(mat_file, "_MEMORY_BYTES", 64 * 2**20)
-    text = message(tmp_path / "x.mat", content)
-    assert "damaged .mat file" in text
-    assert "copy it again" in text
-
-
 def test_flipped_bits_end_in_messages_or_in_arrays(tmp_path: Path) -> None:
     cell = np.empty((1, 2), dtype=object)
     cell[0, 0] = np.arange(20).reshape(2, 10)
@@ -114,7 +144,7 @@ def test_flipped_bits_end_in_messages_or_in_arrays(tmp_path: Path) -> None:
     random = np.random.Generator(np.random.PCG64(3))
     path = tmp_path / "x.mat"
     outcomes = set()
-    for _ in range(4):
+    for _ in range(400):
         content = bytearray(whole)
         content[int(random.integers(128, len(whole)))] ^= 1 << int(random.integers(8))
         path.write_bytes(content)
@@ -123,4 +153,4 @@ def test_flipped_bits_end_in_messages_or_in_arrays(tmp_path: Path) -> None:
             outcomes.add("read")
         except AlfnetError:
             outcomes.add("refused")
-    assert outcomes  # nothing else was raised
+    assert outcomes == {"read", "refused"}  # nothing else was raised

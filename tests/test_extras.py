@@ -70,7 +70,7 @@ main()
     ("module", "arguments", "extra"),
     [
         ("torch", ["detect", "x.png", "--weights", "w", "--out", "o"], "detect"),
-        ("scipy", ["data", "ground-truth", "--annotations", "a.mat", "--out", "o.json"], "train"),
+        ("scipy", ["data", "synthetic", "--out", "o"], "train"),
         ("h5py", ["weights", "import", "w.hdf5", "--backbone", "resnet50", "--steps", "2", "--out", "o"], "train"),
         ("matplotlib", ["table"], "pipeline"),
     ],

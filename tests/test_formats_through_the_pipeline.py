@@ -25,8 +25,6 @@ from alfnet.training.run import train_variant
 from tests.test_annotations_formats import write_pennfudan_zip
 from tests.tiny import raw_params
 
-pytestmark = pytest.mark.usefixtures("mat_in_process")
-
 HEIGHT, WIDTH = 128, 256
 SPLITS = ("train", "val")
 

@@ -25,8 +25,6 @@ from alfnet.inspection.run import check_path
 from alfnet.inspection.sheet import write_contact_sheet
 from alfnet.params import AnchorSettings, load_params
 
-pytestmark = pytest.mark.usefixtures("mat_in_process")
-
 ANCHORS = AnchorSettings(widths=[[16, 24], [32, 48], [64, 80], [128, 160]], ratio=0.41)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from alfnet.annotations.images import AnnotatedImage, Split, annotated_image
-from alfnet.annotations.mat_file import load_mat
+from alfnet.annotations.mat_file import Other, load_mat
 from alfnet.errors import AlfnetError
 from alfnet.files import write_bytes
 
@@ -170,9 +170,9 @@ def _rows(where: str, value: Any) -> np.ndarray:
     return rows
 
 
-def _describe(value: Any) -> str:
-    if not isinstance(value, np.ndarray):
-        return f"a {type(value).__name__}"
+def _describe(value: np.ndarray | Other) -> str:
+    if isinstance(value, Other):
+        return f"a {value.kind}"
     shape = " x ".join(str(side) for side in value.shape)
     if value.dtype.names is not None:
         return f"a {shape} struct of {', '.join(value.dtype.names) or 'nothing'}"

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alfnet.annotations.citypersons import annotated
 from alfnet.annotations.citypersons_json import read_citypersons
@@ -13,7 +14,9 @@ from alfnet.annotations.ground_truth import write_ground_truth
 from alfnet.annotations.images import AnnotatedImage, Split, deal_into_folds
 from alfnet.annotations.training_cache import Clipping, TrainingRule, write_training_cache
 from alfnet.errors import AlfnetError
-from alfnet.params import DataFormat, DataSettings
+
+if TYPE_CHECKING:  # reading annotations needs no pydantic
+    from alfnet.params import DataFormat, DataSettings
 
 
 @dataclass(frozen=True)

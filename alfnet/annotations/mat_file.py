@@ -1,18 +1,16 @@
-"""MATLAB files of versions 5 to 7 (CityPersons' annotations, Caltech's .vbb), read where a damaged one can do no harm.
+"""MATLAB files of versions 5 to 7 (CityPersons' annotations, Caltech's .vbb), read without MATLAB or SciPy.
 
-The file's elements are walked first: lengths, depth and unpacked size are checked in milliseconds. What passes is read
-by SciPy in a child process with limits on memory and processor time, so that a crash of its reader becomes a message.
+Every size in a file is checked against what is there before anything is allocated, and depth, number of elements and
+unpacked size are bounded: a damaged or hostile file ends in one message. Format: MathWorks, "MAT-File Format", version 5.
 """
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import struct
-import subprocess
-import sys
 import zlib
-from importlib.util import find_spec
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +23,35 @@ _UNPACKED_BYTES = 128 * 2**20
 _DEPTH = 8
 _ELEMENTS = 2_000_000
 
-_MEMORY_BYTES = 2**30
-# Processor time: to start takes half a second; a file of a megabyte takes another.
-_SECONDS, _SECONDS_PER_MEGABYTE = 2, 2
-
 _HEADER_BYTES = 128
 _MATRIX, _COMPRESSED = 14, 15
-_CELL, _STRUCT, _OBJECT = 1, 2, 3
+_CELL, _STRUCT, _CHAR, _NUMERIC, _OPAQUE = 1, 2, 4, range(6, 16), 17
+_OTHERS = {3: "MATLAB object", 5: "sparse matrix", 16: "MATLAB function", _OPAQUE: "MATLAB object"}
+_NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_TEXTS = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
+_COMPLEX = 0x800
+_LONGEST_NAME = 256
 
 
-def load_mat(path: str | os.PathLike[str], remedy: str) -> dict[str, np.ndarray]:
-    """Return the variables of a MATLAB file as SciPy gives them: cells as object arrays, structs as structured ones.
+@dataclass(frozen=True)
+class Other:
+    """A value that annotation files do not have; its kind is kept for messages."""
 
-    `remedy` ends every message. Raises AlfnetError for a missing file, another format (said which, where it is known),
-    a file that is cut short or damaged, and one that asks for more than such a file can need.
+    kind: str
+
+
+class _DamageError(Exception):
+    """What is wrong with the elements of a file."""
+
+
+def load_mat(path: str | os.PathLike[str], remedy: str) -> dict[str, Any]:
+    """Return the variables of a MATLAB file in MATLAB's shapes: what `scipy.io.loadmat` gives.
+
+    Numbers are arrays of the type that they are stored in, texts arrays of one str per row, cells object arrays, structs
+    structured ones; what annotations do not have (sparse matrices, functions) is an `Other`. `remedy` ends every message.
+
+    Raises AlfnetError for a missing file, another format (said which, where it is known), a file that is cut short or
+    damaged, and one that asks for more than such a file can need.
     """
     path = Path(path)
     try:
@@ -55,12 +68,16 @@ def load_mat(path: str | os.PathLike[str], remedy: str) -> dict[str, np.ndarray]
             f"{path}: a MATLAB 7.3 (HDF5) file, version 5 to 7 was expected; {remedy}, or save it in MATLAB with -v7"
         )
     try:
-        _walk_file(content)
-    except _DamageError as error:
+        if len(content) < _HEADER_BYTES:
+            raise _DamageError("shorter than the header of 128 bytes")
+        order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
+        if order is None:
+            raise _DamageError("the header's mark IM is missing")
+        return _Reader(order).variables(memoryview(content)[_HEADER_BYTES:])
+    except (_DamageError, struct.error, zlib.error, ValueError, OverflowError, MemoryError) as error:
         raise AlfnetError(
             f"{path}: not a whole .mat file ({len(content)} bytes; {error}); was it cut short? {remedy}"
         ) from None
-    return _read_in_child(path, content, remedy)
 
 
 def recognise(content: bytes) -> str | None:
@@ -101,162 +118,130 @@ def _recognise_json(content: bytes, start: bytes) -> str:
     return "a JSON file"
 
 
-class _DamageError(Exception):
-    """What is wrong with the elements of a file."""
+class _Reader:
+    """Steps through the elements of a file: each is a type, a size and its data; a matrix' data are elements again."""
 
+    def __init__(self, order: str) -> None:
+        self.order = order
+        self.tag = struct.Struct(order + "II")
+        self.elements = 0
 
-def _walk_file(content: bytes) -> None:
-    """Check header and elements of a whole file (MathWorks, "MAT-File Format", version 5). Raises _DamageError."""
-    if len(content) < _HEADER_BYTES:
-        raise _DamageError("shorter than the header of 128 bytes")
-    order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
-    if order is None:
-        raise _DamageError("the header's mark IM is missing")
-    at, unpacked, elements = _HEADER_BYTES, 0, 0
-    while at < len(content):
-        if at + 8 > len(content):
-            raise _DamageError("the last element has no whole tag")
-        kind, size = struct.unpack_from(order + "II", content, at)
-        at += 8
-        if kind == _COMPRESSED:
-            # Compressed variables are not padded to 8 bytes.
-            unpack, packed = zlib.decompressobj(), content[at : at + size]
-            if len(packed) < size:
-                raise _DamageError(f"{size} bytes are announced and {len(packed)} are there")
-            try:
-                element = unpack.decompress(packed, _UNPACKED_BYTES - unpacked + 1)
-            except zlib.error as error:
-                raise _DamageError(str(error)) from None
-            unpacked += len(element)
-            if unpacked > _UNPACKED_BYTES:
-                raise _DamageError(f"it unpacks to more than {_UNPACKED_BYTES >> 20} MiB")
-            if not unpack.eof:
-                raise _DamageError("the compressed data breaks off")
-            elements = _walk(element, 0, len(element), order, elements)
-            at += size
-        else:
-            end = at + size
-            if end > len(content):
-                raise _DamageError(f"{size} bytes are announced and {len(content) - at} are there")
-            if kind == _MATRIX:
-                elements = _walk(content, at - 8, end, order, elements)
-            at = end + -size % 8
+    def variables(self, content: memoryview) -> dict[str, Any]:
+        """The variables of a whole file, without its header."""
+        variables: dict[str, Any] = {}
+        position, room = 0, _UNPACKED_BYTES
+        while position < len(content):
+            kind, data, position = self.element(content, position)
+            if kind == _COMPRESSED:
+                unpacker = zlib.decompressobj()
+                unpacked = unpacker.decompress(data, room + 1)
+                room -= len(unpacked)
+                if room < 0:
+                    raise _DamageError(f"it unpacks to more than {_UNPACKED_BYTES >> 20} MiB")
+                if not unpacker.eof:
+                    raise _DamageError("the compressed data breaks off")
+                kind, data, _ = self.element(memoryview(unpacked), 0)
+            if kind == _MATRIX and len(data):
+                name, value = self.matrix(data, 1)
+                variables[name] = value
+        return variables
 
-
-def _walk(content: bytes, start: int, end: int, order: str, elements: int) -> int:
-    """Step through the elements in content[start:end], matrices inside cells and structs too; return the count so far."""
-    open_matrices: list[int] = []  # ends of the matrices that the position lies in
-    tag = struct.Struct(order + "II")
-    at = start
-    while at < end:
-        while open_matrices and at >= open_matrices[-1]:
-            open_matrices.pop()
-        limit = open_matrices[-1] if open_matrices else end
-        if at + 8 > limit:
-            raise _DamageError(f"an element has no whole tag at byte {at}")
-        kind, size = tag.unpack_from(content, at)
-        elements += 1
-        if elements > _ELEMENTS:
+    def element(self, content: memoryview, position: int) -> tuple[int, memoryview, int]:
+        """Type and data of the element at a position, and the position of the next one."""
+        self.elements += 1
+        if self.elements > _ELEMENTS:
             raise _DamageError(f"it holds more than {_ELEMENTS} elements")
+        if position + 8 > len(content):
+            raise _DamageError("the last element has no whole tag")
+        kind, size = self.tag.unpack_from(content, position)
         if kind >> 16:  # up to 4 bytes, stored within the tag
-            at += 8
-            continue
-        if at + 8 + size > limit:
-            raise _DamageError(f"{size} bytes are announced and {limit - at - 8} are there")
-        if kind == _MATRIX and size:
-            at += 8
-            open_matrices.append(at + size)
-            if len(open_matrices) > _DEPTH:
-                raise _DamageError(f"cells are nested more than {_DEPTH} deep")
-            at = _check_dimensions(content, at, at + size, tag)
-        else:
-            at += 8 + size + -size % 8
-    return elements
+            kind, size = kind & 0xFFFF, kind >> 16
+            if size > 4:
+                raise _DamageError(f"a small element of {size} bytes")
+            return kind, content[position + 4 : position + 4 + size], position + 8
+        start = position + 8
+        if start + size > len(content):
+            raise _DamageError(f"{size} bytes are announced and {len(content) - start} are there")
+        # Compressed variables are not padded to 8 bytes.
+        following = start + size + (0 if kind == _COMPRESSED else -size % 8)
+        return kind, content[start : start + size], following
+
+    def matrix(self, data: memoryview, depth: int) -> tuple[str, Any]:
+        """Name and value of a matrix: flags, sides and name, then what depends on its class."""
+        if depth > _DEPTH:
+            raise _DamageError(f"cells are nested more than {_DEPTH} deep")
+        if not len(data):
+            return "", np.empty((0, 0))
+        _, flags, position = self.element(data, 0)
+        (flag,) = struct.unpack_from(self.order + "I", flags, 0)
+        if flag & 0xFF == _OPAQUE:  # it has no sides
+            return bytes(self.element(data, position)[1]).decode("latin-1"), Other(_OTHERS[_OPAQUE])
+        _, sides, position = self.element(data, position)
+        shape = tuple(np.frombuffer(sides, self.order + "i4").tolist())
+        if not 2 <= len(shape) <= 8 or min(shape) < 0:
+            raise _DamageError(f"a matrix has a side of {min(shape)}" if shape else "a matrix has no sides")
+        _, name, position = self.element(data, position)
+        return bytes(name).decode("latin-1"), self.value(data, position, flag, shape, depth)
+
+    def value(self, data: memoryview, position: int, flag: int, shape: tuple[int, ...], depth: int) -> Any:
+        kind, count = flag & 0xFF, math.prod(shape)
+        if kind in _OTHERS:
+            return Other(_OTHERS[kind])
+        if kind in (_CELL, _STRUCT):
+            # Each needs bytes of its own: a few bytes cannot announce a billion of them.
+            if count * 8 > len(data) and count > 1:
+                raise _DamageError(f"{count} cells are announced in {len(data)} bytes")
+            if kind == _CELL:
+                return _shaped(self.inner(data, position, count, depth)[0], shape, None)
+            return self.struct(data, position, shape, depth)
+        stored, part, position = self.element(data, position)
+        if kind == _CHAR and stored in _TEXTS:
+            coding = _TEXTS[stored] + ({"<": "-le", ">": "-be"}[self.order] if stored in (4, 17, 18) else "")
+            text = bytes(part).decode(coding, "replace")
+            if len(text) != count:
+                raise _DamageError(f"{len(text)} characters in a text of {count}")
+            rows = np.array(list(text), dtype=np.str_).reshape(shape[0], -1, order="F") if count else np.empty((0, 0))
+            return np.array(["".join(row) for row in rows], dtype=np.str_)
+        if kind in _NUMERIC and stored in _NUMBERS:
+            if flag & _COMPLEX:
+                return Other("complex matrix")
+            numbers = np.frombuffer(part, self.order + _NUMBERS[stored])
+            if len(numbers) != count:
+                raise _DamageError(f"{len(numbers)} numbers in a matrix of {count}")
+            return numbers.reshape(shape, order="F")
+        raise _DamageError(f"a matrix of class {kind} with values of type {stored}")
+
+    def struct(self, data: memoryview, position: int, shape: tuple[int, ...], depth: int) -> np.ndarray:
+        """An array of structs, as one with a field of objects for each of theirs."""
+        _, length, position = self.element(data, position)
+        _, names, position = self.element(data, position)
+        (width,) = struct.unpack_from(self.order + "i", length, 0)
+        if not 1 <= width <= _LONGEST_NAME:
+            raise _DamageError(f"field names of {width} bytes")
+        fields = [
+            bytes(names[start : start + width]).partition(b"\0")[0].decode("latin-1")
+            for start in range(0, len(names), width)
+        ]
+        values = []
+        for _ in range(math.prod(shape)):
+            row, position = self.inner(data, position, len(fields), depth)
+            values.append(tuple(row))
+        return _shaped(values, shape, np.dtype([(field, object) for field in fields]))
+
+    def inner(self, data: memoryview, position: int, count: int, depth: int) -> tuple[list[Any], int]:
+        """The matrices in a cell or struct, and where they end."""
+        values = []
+        for _ in range(count):
+            kind, content, position = self.element(data, position)
+            if kind != _MATRIX:
+                raise _DamageError(f"an element of type {kind} where a matrix was expected")
+            values.append(self.matrix(content, depth + 1)[1])
+        return values, position
 
 
-def _check_dimensions(content: bytes, at: int, end: int, tag: struct.Struct) -> int:
-    """Step over a matrix's flags, and check that its declared size can be; return where to go on.
-
-    An array of cells or structs needs bytes for each element: so a few bytes cannot declare a billion of them.
-    """
-    if at + 24 > end:
-        return at
-    kind, size = tag.unpack_from(content, at)
-    dimensions_at = at + 16
-    dimensions_kind, dimensions_bytes = tag.unpack_from(content, dimensions_at)
-    if (kind, size) != (6, 8) or dimensions_kind != 5 or dimensions_at + 8 + dimensions_bytes > end:
-        return at
-    flags = struct.unpack_from(tag.format[0] + "I", content, at + 8)[0] & 0xFF
-    count = 1
-    for (side,) in struct.iter_unpack(
-        tag.format[0] + "i", content[dimensions_at + 8 : dimensions_at + 8 + dimensions_bytes // 4 * 4]
-    ):
-        if side < 0:
-            raise _DamageError(f"a matrix has a side of {side}")
-        count *= side
-    if flags in (_CELL, _STRUCT, _OBJECT) and count * 8 > end - at and count > 1:
-        raise _DamageError(f"{count} cells are announced in {end - at} bytes")
-    return at
-
-
-def _read_in_child(path: Path, content: bytes, remedy: str) -> dict[str, np.ndarray]:
-    if find_spec("scipy") is None:  # the child's own traceback would not say which extra to install
-        raise ModuleNotFoundError("No module named 'scipy'", name="scipy")
-    seconds = _SECONDS + _SECONDS_PER_MEGABYTE * (len(content) >> 20)
-    command = [sys.executable, "-I", str(Path(__file__).with_name("mat_child.py")), str(_MEMORY_BYTES), str(seconds)]
-    # One thread: the others would only reserve memory.
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    child = subprocess.run(command, input=content, capture_output=True, env=environment, check=False)
-    line, _, numbers = child.stdout.partition(b"\n")
-    try:
-        answer = json.loads(line)
-    except ValueError:
-        answer = None
-    if child.returncode or not isinstance(answer, dict):
-        signal = f"signal {-child.returncode}" if child.returncode < 0 else f"exit {child.returncode}"
-        last = child.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        reason = f"reading it failed ({'; '.join([signal, *last])})"
-        raise AlfnetError(f"{path}: a damaged .mat file ({len(content)} bytes; {reason}); {remedy}")
-    return variables_of(path, content, answer, numbers, remedy)
-
-
-def variables_of(
-    path: Path, content: bytes, answer: dict[str, Any], numbers: bytes, remedy: str
-) -> dict[str, np.ndarray]:
-    """Turn the answer of `mat_child` into variables. Raises AlfnetError where it is an error."""
-    if "error" in answer:
-        raise AlfnetError(
-            f"{path}: not a whole .mat file ({len(content)} bytes; {answer['error']}); was it cut short? {remedy}"
-        )
-    return {name: _value(node, numbers) for name, node in answer["variables"].items()}
-
-
-def _value(node: dict[str, Any], numbers: bytes) -> Any:
-    """Rebuild what `mat_child.node` described."""
-    if "numbers" in node:
-        shape = tuple(node["shape"])
-        count = int(np.prod(shape, dtype=np.int64))
-        return np.frombuffer(numbers, np.dtype(node["numbers"]), count, node["at"]).reshape(shape)
-    if "text" in node:
-        return np.array(node["text"], dtype=np.str_).reshape(node["shape"])
-    if "cell" in node:
-        return _objects([_value(one, numbers) for one in node["cell"]], node["shape"], None)
-    if "fields" in node:
-        dtype = np.dtype([(name, object) for name in node["fields"]])
-        values = [tuple(_value(one, numbers) for one in element) for element in node["values"]]
-        return _objects(values, node["shape"], dtype)
-    return _Other(node["other"])
-
-
-def _objects(values: list[Any], shape: list[int], dtype: np.dtype | None) -> np.ndarray:
+def _shaped(values: list[Any], shape: tuple[int, ...], dtype: np.dtype | None) -> np.ndarray:
+    """Values in MATLAB's order, by column, as an array of objects or of records."""
     array = np.empty(len(values), dtype=object if dtype is None else dtype)
     for index, value in enumerate(values):
         array[index] = value
-    return array.reshape(shape)
-
-
-class _Other:
-    """A value that annotation files do not have (sparse matrices, functions, MATLAB objects); its name is kept."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
+    return array.reshape(shape, order="F")

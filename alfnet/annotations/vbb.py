@@ -18,6 +18,8 @@ from alfnet.errors import AlfnetError
 
 _REMEDY = "a .vbb file of Caltech's annotations was expected; copy it again"
 
+_FARTHEST = 1e7  # pixels
+
 
 @dataclass(frozen=True)
 class VbbObject:
@@ -101,6 +103,6 @@ def _box(value: Any, where: str) -> tuple[float, float, float, float]:
     if getattr(getattr(value, "dtype", None), "kind", "") not in "iuf" or value.size != 4:
         raise AlfnetError(f"{where} is no box of four numbers; {_REMEDY}")
     x, y, w, h = (float(number) for number in value.ravel())
-    if not np.isfinite([x, y, w, h]).all() or min(w, h) < 0:
+    if not np.isfinite([x, y, w, h]).all() or max(map(abs, (x, y, w, h))) > _FARTHEST or min(w, h) < 0:
         raise AlfnetError(f"{where} is {[x, y, w, h]}; x, y, width, height in pixels were expected; {_REMEDY}")
     return x, y, w, h

@@ -10,14 +10,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from alfnet.annotations.vbb import read_vbb
 from alfnet.errors import AlfnetError
 from alfnet.reading.ground_truth import GroundTruth
-from alfnet.reading.matfile import read_matlab
-from alfnet.reading.records import check_numbers, check_sizes, explain, read_bytes, read_content, shorten
+from alfnet.reading.records import check_numbers, check_sizes, read_content, shorten
 
 HEIGHT, WIDTH = 480, 640
 FIRST_FRAME, FRAME_STEP = 29, 30
@@ -123,57 +122,19 @@ def read_vbb_files(path: Path, files: Sequence[Path]) -> GroundTruth:
     for file in sorted(files, key=lambda file: (file.parent.name, file.name)):
         folder = file.absolute().parent.name
         video = f"{folder}_{file.stem}" if re.fullmatch(r"set\d\d", folder) else file.stem
-        annotation = _vbb(file)
-        labels, frames = annotation["objLbl"], annotation["objLists"]
+        frames = read_vbb(file)
         for frame in range(FIRST_FRAME, len(frames), FRAME_STEP):
             rows.names.append(f"{video}_I{frame:05d}")
-            for entry in frames[frame] if isinstance(frames[frame], list) else []:
-                place = f"{file.name}, frame {frame}"
-                number = _values(file, entry, "id", 1)[0]
-                if not 1 <= number <= len(labels) or number != int(number):
-                    raise AlfnetError(
-                        f"{file}: frame {frame} has an object {number:g}; there are {len(labels)}; copy it again"
-                    )
-                label = labels[int(number) - 1]
-                if label not in _LABELS:
-                    continue
-                box = _values(file, entry, "pos", 4)
-                visible = _values(file, entry, "posv", 4) if "posv" in entry else [0.0] * 4
-                area = box[2] * box[3]
-                ratio = visible[2] * visible[3] / area if any(visible) and area > 0 else math.inf
-                rows.add(box, ratio, _LABELS[label], place)
+            for one in frames[frame]:
+                if one.label in _LABELS:
+                    area = one.box[2] * one.box[3]
+                    ratio = one.visible[2] * one.visible[3] / area if any(one.visible) and area > 0 else math.inf
+                    rows.add(list(one.box), ratio, _LABELS[one.label], f"{file.name}, frame {frame}")
     if not rows.names:
         raise AlfnetError(
             f"{path}: its videos have fewer than {FIRST_FRAME + 1} frames, so there is no test image in them"
         )
     return rows.ground_truth(path, "vbb")
-
-
-def _vbb(file: Path) -> dict[str, Any]:
-    """The annotation in a .vbb file, with `objLists` and `objLbl` checked to be lists that fit."""
-    found = read_matlab(file, read_bytes(file)).get("A")
-    annotation = found[0] if isinstance(found, list) and found and isinstance(found[0], dict) else {}
-    frames, labels = annotation.get("objLists"), annotation.get("objLbl")
-    if not isinstance(frames, list) or not isinstance(labels, list):
-        raise AlfnetError(
-            f"{file}: a MATLAB file without Caltech's annotation A.objLists, A.objLbl; is it another file?"
-        )
-    if not all(isinstance(label, str) for label in labels):
-        raise AlfnetError(f"{file}: its objLbl holds something that is no text; copy it again")
-    for frame, entries in enumerate(frames):
-        if isinstance(entries, list) and not all(isinstance(entry, dict) for entry in entries):
-            raise AlfnetError(f"{file}: frame {frame} holds something that is no object; copy it again")
-    return annotation
-
-
-def _values(file: Path, entry: dict[str, Any], key: str, number: int) -> list[float]:
-    value = entry.get(key)
-    if not isinstance(value, np.ndarray) or value.size != number or not np.isfinite(value).all():
-        found = "nothing" if value is None else shorten(repr(value), 60)
-        raise AlfnetError(explain(file, f"an object without {number} finite numbers as {key}", found, "copy it again"))
-    if np.abs(value).max() > _FARTHEST:
-        raise AlfnetError(f"{file}: an object with {np.abs(value).max():g} as {key}, which is no pixel; copy it again")
-    return [float(part) for part in value.ravel()]
 
 
 def _number(word: str, whole: bool) -> float:
