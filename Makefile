@@ -5,6 +5,7 @@
 # make lock    requirements.lock, with hashes, from pyproject.toml; present versions stay (make lock LOCK=--upgrade)
 # make soak        damaged files, kills, signals, full disks, races; writes docs/reliability.md (half an hour)
 # make portability   compare bytes with emulated Intel and AMD processors (needs Debian's qemu-user)
+# make gpu           check and measure what needs a GPU, on yours; writes gpu.md (five minutes)
 # make fidelity      write docs/fidelity.md
 # make miss-rate     write the tables of docs/miss-rate.md
 SHELL := /bin/bash
@@ -13,7 +14,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: environment repro quick test test-all lint lock soak portability fidelity miss-rate
+.PHONY: environment repro quick test test-all lint lock soak portability fidelity miss-rate gpu
 
 # The copy of the lock file in .venv tells which versions it holds: it is built when missing or of other versions.
 environment:
@@ -69,3 +70,6 @@ fidelity: environment
 
 miss-rate: environment
 	@python -m tools.miss_rate_table
+
+gpu: environment
+	@python -m tools.gpu

@@ -1,0 +1,178 @@
+"""`make gpu`: what it would say of a GPU, tried with the CPU in the GPU's place."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tools.gpu import __main__ as command
+from tools.gpu import agreement, training
+from tools.gpu.material import TINY, Training, distance, make_batch, make_network, state_on_cpu, train_settings
+from tools.gpu.report import Report
+
+CPU = torch.device("cpu")
+
+
+def run(tmp_path: Path, *sections: str) -> tuple[int, str]:
+    """The exit code, and the table that is written."""
+    out = tmp_path / "gpu.md"
+    code = command.main(["--device", "cpu", "--quick", "--out", str(out), "--only", *sections])
+    return code, out.read_text()
+
+
+@pytest.mark.training
+def test_equal_sets_and_agreement_pass(tmp_path: Path) -> None:
+    code, table = run(tmp_path, "sets", "agreement")
+    assert code == 0, table
+    assert table.count("| passed |") == 5 + 2 * (6 + 4 + 4)
+    # The same processor in float32 gives the same numbers; rounded to bfloat16 it does not.
+    lines = {
+        line.split(" | ")[0].removeprefix("| "): line.split(" | ")[1] for line in table.splitlines() if " | " in line
+    }
+    assert lines["resnet50, 2 steps, float32: gradients of the backbone"] == "0"
+    assert float(lines["resnet50, 2 steps, bf16-mixed: predictions"]) > 1e-3
+
+
+@pytest.mark.training
+def test_a_device_that_computes_otherwise_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its normalisation is off by a thousandth, and one box in its lists is moved."""
+    true = agreement.normalise
+    passes = []
+
+    def off(images: torch.Tensor) -> torch.Tensor:
+        passes.append(images)
+        return true(images) * (1.001 if len(passes) > 1 else 1.0)
+
+    monkeypatch.setattr(agreement, "normalise", off)
+    report = Report(tmp_path / "gpu.md", "", seconds=60)
+    agreement.check_agreement(report, TINY, CPU)
+    failed = [what for what, _, _, outcome in report.lines if outcome == "FAILED"]
+    assert "resnet50, 2 steps, float32: predictions" in failed
+    assert "resnet50, 2 steps, float32: gradients of the heads" in failed
+    assert not [what for what in failed if "updates" in what]  # those normalise by themselves
+
+
+def test_boxes_that_differ_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    true, calls = agreement.select, []
+
+    def select(boxes: torch.Tensor, *rest: torch.Tensor, **values: float) -> object:
+        calls.append(boxes)
+        found = true(boxes, *rest, **values)
+        return (
+            found
+            if len(calls) % 2
+            else found._replace(boxes=found.boxes + (torch.arange(len(found.boxes)) == 0)[:, None])
+        )
+
+    monkeypatch.setattr(agreement, "select", select)
+    report = Report(None, "", seconds=60)
+    agreement.check_sets(report, TINY, CPU)
+    (line,) = [line for line in report.lines if "NMS" in line[0]]
+    assert line[1:] == ("8", "at most 0", "FAILED")  # in each of four images one that is missing and one too many
+
+
+@pytest.mark.training
+def test_speeds_and_estimate(tmp_path: Path) -> None:
+    code, table = run(tmp_path, "updates", "detection", "whole", "memory")
+    assert code == 0, table
+    assert table.count("updates per second, resnet50, 2 steps, batch 2 at 64 x 128") == 6
+    assert "| seconds per image of 128 x 256, resnet50, 3 steps | float32 " in table
+    assert "| estimate: 10 variants x 3 seeds x 15,000 updates, bf16-mixed | " in table
+    assert "| no GPU |  | not checked |" in table
+
+
+def test_the_estimate_counts_every_variant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of a second per update: 10 x 3 x 15,000 of them take 12.5 hours."""
+    from tools.gpu import speed
+
+    monkeypatch.setattr(speed, "seconds_each", lambda *_: 0.1)
+    report = Report(None, "", seconds=60)
+    speed.measure_whole(report, TINY, CPU)
+    assert [line[1] for line in report.lines if "estimate" in line[0]] == ["12.5 hours on one such device"] * 2
+
+
+@pytest.mark.training
+def test_resume_passes_and_a_lost_checkpoint_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = Report(None, "", seconds=60)
+    training.check_resume(report, TINY, CPU)
+    monkeypatch.setattr(training.Checkpoints, "load", lambda self, fabric, state, updates: False)
+    true = training.make_network
+    calls = []
+
+    def another(*kind: object) -> torch.nn.Module:
+        calls.append(kind)
+        network = true(*kind)
+        if len(calls) == 3:  # who resumes without the checkpoint has other weights
+            with torch.no_grad():
+                network.p3.weight.mul_(1.01)
+        return network
+
+    monkeypatch.setattr(training, "make_network", another)
+    training.check_resume(report, TINY, CPU)
+    assert [outcome for *_, outcome in report.lines] == ["passed", "FAILED"]
+
+
+@pytest.mark.slow
+def test_two_processes_loaders_and_compilation(tmp_path: Path) -> None:
+    code, table = run(tmp_path, "devices", "waiting", "compile")
+    assert code == 0, table
+    assert "| two devices equal one: 6 updates, largest difference of a weight | " in table
+    assert table.count("share of time lost to waiting for data, 1 processes load") == 2
+    assert "| torch.compile, mobilenet, 2 steps, float32: losses of 5 updates | " in table
+
+
+def test_what_raises_is_a_line_and_the_rest_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(report: Report, sizes: object, device: object) -> None:
+        report.check("first", 0.0, 1.0)
+        assert "| first |" in (tmp_path / "gpu.md").read_text()  # on disk before the section is through
+        raise RuntimeError("CUDA error: a | b\nmore of it")
+
+    monkeypatch.setitem(command.SECTIONS, "devices", broken)
+    code, table = run(tmp_path, "devices", "memory")
+    assert code == 1
+    assert "| section devices | RuntimeError: CUDA error: a / b | no error | FAILED |" in table
+    assert "| section memory: time |" in table
+
+
+def test_no_section_begins_when_the_time_is_spent(tmp_path: Path) -> None:
+    out = tmp_path / "gpu.md"
+    assert command.main(["--device", "cpu", "--quick", "--out", str(out), "--seconds", "0", "--only", "sets"]) == 0
+    assert "| section sets | 0 s were spent; more with --seconds |  | not checked |" in out.read_text()
+
+
+def test_limits() -> None:
+    report = Report(None, "", seconds=60)
+    for value in (1.0, 1.5, float("nan")):
+        report.check("x", value, 1.0)
+    report.check("y", 5.0, None)
+    assert [outcome for *_, outcome in report.lines] == ["passed", "FAILED", "FAILED", ""]
+    assert report.failed
+
+
+def test_the_first_weights_train_the_whole_backbone() -> None:
+    """No gradient vanishes, as it would with the neutral batch normalisation of random weights."""
+    made = make_network("resnet50", 2, TINY.width)
+    at_work = Training(made, train_settings(TINY.agreement, 2), CPU)
+    before = state_on_cpu(made)
+    at_work.update([make_batch(2, TINY.agreement)])
+    after = state_on_cpu(made)
+    parts = [name for name, p in made.named_parameters() if p.requires_grad and name.startswith("backbone.")]
+    assert not [name for name in parts if torch.equal(before[name], after[name])]
+    assert distance([torch.tensor([3.0, 4.0])], [torch.tensor([3.0, 0.0])]) == pytest.approx(4 / 3)
+
+
+def test_it_needs_neither_dvc_nor_a_parameter_file(tmp_path: Path, root: Path) -> None:
+    """Nor, by way of what is imported, anything outside the extra `train`."""
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['dvc', 'dvclive', 'pooch', 'scipy', 'pandas', 'matplotlib', 'timm']));"
+        "from tools.gpu.__main__ import main; sys.exit(main(['--device', 'cpu', '--quick', '--only', 'sets']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(root)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "| selection (NMS) among" in (tmp_path / "gpu.md").read_text()

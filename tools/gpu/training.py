@@ -1,0 +1,166 @@
+"""Training as a whole on the device: a checkpoint and going on from it, two devices as one, and torch.compile."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from alfnet.training.checkpoints import Checkpoints
+from alfnet.training.samples import TrainingSamples
+from alfnet.training.state import RunState
+from alfnet.training.train import train, training_fabric
+from tools.gpu.material import (
+    FULL,
+    ROOT,
+    SEED,
+    TINY,
+    Sizes,
+    Training,
+    distance,
+    machine_settings,
+    make_batch,
+    make_network,
+    state_on_cpu,
+    synchronise,
+    thresholds,
+    train_settings,
+    write_pictures,
+)
+from tools.gpu.report import Report
+
+UPDATES = 6
+BATCH = 4
+
+
+class Stopped(Exception):  # noqa: N818  (no error: what a kill is in these checks)
+    """The training was stopped on purpose."""
+
+
+def small_training(
+    sizes: Sizes, device: torch.device, folder: Path, *, devices: int = 1, stop_after: int | None = None
+) -> dict[str, Tensor]:
+    """Train ResNet-50 with two steps for six updates of four images; what the network's state then holds, on the CPU.
+
+    It goes on from a checkpoint in `folder`. Convolutions are told to add up in the same order every time.
+    """
+    torch.backends.cudnn.deterministic = True
+    images = write_pictures(folder, BATCH, sizes.agreement)
+    settings = train_settings(
+        sizes.agreement, BATCH, updates=UPDATES, weight_average=None, images_per_device=BATCH // devices
+    )
+    machine = machine_settings(device, devices=devices, checkpoint_every=UPDATES // 2)
+    fabric = training_fabric(settings, machine)
+
+    def on_update(run: RunState) -> None:
+        if run.update == stop_after:
+            raise Stopped
+
+    trained = train(
+        make_network("resnet50", 2, sizes.width),
+        TrainingSamples(images, folder, settings.augment, seed=SEED, cache_bytes=2**28),
+        settings,
+        thresholds(2),
+        machine,
+        fabric=fabric,
+        checkpoints=Checkpoints(folder, "gpu", "0" * 64),
+        on_update=on_update,
+    )
+    torch.backends.cudnn.deterministic = False
+    return {name: tensor.contiguous() for name, tensor in state_on_cpu(trained).items()}
+
+
+def check_resume(report: Report, sizes: Sizes, device: torch.device) -> None:
+    """A training that is stopped and goes on from its checkpoint ends where an uninterrupted one does."""
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+        whole = small_training(sizes, device, Path(one))
+        again = UPDATES // 2
+        try:
+            small_training(sizes, device, Path(other), stop_after=again + 1)
+        except Stopped:
+            resumed = small_training(sizes, device, Path(other))
+    largest = max(float((whole[name] - resumed[name]).abs().max()) for name in whole)
+    report.check(
+        f"{UPDATES} updates, stopped after {again + 1} and resumed after {again}: largest difference of a weight",
+        largest,
+        1e-6,
+    )
+
+
+def check_devices(report: Report, sizes: Sizes, device: torch.device) -> None:
+    """Two devices end where one does, on the same batches."""
+    what = f"two devices equal one: {UPDATES} updates, largest difference of a weight"
+    if device.type == "cuda" and torch.cuda.device_count() < 2:
+        report.not_checked(what, "one GPU")
+        return
+    with tempfile.TemporaryDirectory() as place:
+        folders = [Path(place) / name for name in ("one", "two")]
+        for number, folder in enumerate(folders, start=1):
+            folder.mkdir()
+            launcher = (
+                ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={number}"] if number > 1 else []
+            )
+            quick = ["--quick"] if sizes == TINY else []
+            command = [sys.executable, *launcher, "-m", "tools.gpu.training", device.type, str(folder), str(number)]
+            done = subprocess.run([*command, *quick], cwd=ROOT, capture_output=True, text=True, timeout=120)
+            if done.returncode:
+                raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])
+        one, two = (load_file(folder / "state.safetensors") for folder in folders)
+    report.check(what, max(float((one[name] - two[name]).abs().max()) for name in one), 1e-4)
+
+
+def check_compile(report: Report, sizes: Sizes, device: torch.device) -> None:
+    """A compiled network has the losses of one that is not; its speed beside it."""
+    batch = [make_batch(sizes.loaded, sizes.training).to(device)]
+    losses, speeds, first = {}, {}, 0.0
+    for compiled in (False, True):
+        settings = train_settings(sizes.training, sizes.loaded, compile=compiled)
+        training = Training(make_network("mobilenet", 2, sizes.width), settings, device)
+        started = time.perf_counter()
+        found = [training.update(batch)]
+        synchronise(device)
+        first = time.perf_counter() - started
+        found += [training.update(batch) for _ in range(4)]
+        losses[compiled] = torch.stack(found).cpu()
+        synchronise(device)
+        started, number = time.perf_counter(), 0
+        while time.perf_counter() - started < sizes.timed:
+            training.update(batch)
+            synchronise(device)
+            number += 1
+        speeds[compiled] = number / (time.perf_counter() - started)
+    report.check(
+        "torch.compile, mobilenet, 2 steps, float32: losses of 5 updates",
+        distance([losses[True]], [losses[False]]),
+        1e-2,
+    )
+    report.figure(
+        f"torch.compile: updates of {sizes.loaded} per second, compiled in {first:.0f} s",
+        f"{speeds[True]:.2f}",
+        f"not compiled: {speeds[False]:.2f}",
+    )
+
+
+def main() -> None:
+    """Train in one of the processes that torchrun has started, and leave the state in the folder."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("device")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("devices", type=int)
+    parser.add_argument("--quick", action="store_true")
+    given = parser.parse_args()
+    sizes = TINY if given.quick else FULL
+    state = small_training(sizes, torch.device(given.device), given.folder, devices=given.devices)
+    if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
+        save_file(state, given.folder / "state.safetensors")
+
+
+if __name__ == "__main__":
+    main()
