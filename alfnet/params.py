@@ -305,6 +305,8 @@ class TrainSettings(Settings):
     init_from: str | None
     """A detector (a file of `alfnet`, best in weights/detectors/, which the pipeline watches) whose weights training starts
     from, as far as they fit; null: from the backbone's."""
+    snapshot_every: Positive | None
+    """Updates between the weights that are kept for validation (`evaluate.tested`); null keeps the last alone."""
     targets: TargetSettings
     augment: AugmentSettings
     precision: Literal["32-true", "bf16-mixed"]
@@ -353,6 +355,10 @@ class EvaluateSettings(Settings):
     protocol: Literal["citypersons", "caltech-original", "caltech-new", "caltech-new-2016", "crowdhuman"]
     """The benchmark whose rules of matching and averaging hold (`alfnet.evaluation.protocol`), on CityPersons' subsets."""
     iou: Annotated[list[Annotated[float, Field(ge=0.5, le=0.95)]], Field(min_length=1)]
+    tested: Literal["last", "best"]
+    """Which weights of a training are tested: the last, or of those kept every `train.snapshot_every` updates and the last
+    the ones with the lowest miss rate on the validation images (Reasonable, IoU 0.5, last step), as figures are often
+    published; they look better than they are, since the same images chose them."""
 
     @field_validator("iou")
     @classmethod
@@ -444,6 +450,10 @@ class Params(Settings):
                     f"variants.{name}: train.targets.thresholds has no entry for {variant.steps} steps; "
                     f"add one, or give variants.{name}.thresholds"
                 )
+        if self.evaluate.tested == "best" and self.train.snapshot_every is None:
+            raise ValueError(
+                "evaluate.tested: best has one set of weights to choose from; set train.snapshot_every to a number of updates"
+            )
         if both := sorted(self.synthetic.keys() & self.prepare.keys()):
             raise ValueError(f"synthetic.{both[0]} and prepare.{both[0]} would both write data/{both[0]}; rename one")
         for name, rendered in self.synthetic.items():

@@ -5,6 +5,7 @@ from pathlib import Path
 from parameters import arguments, checked_params, seed_of
 
 from alfnet.errors import exit_with_message
+from alfnet.files import read_json
 from alfnet.runtime import configure_libraries
 
 
@@ -15,8 +16,9 @@ def main(name: str, seed: str) -> None:
     configure_libraries(params.runtime)
     from alfnet.detection.run import detect_split
 
+    chosen = read_json(Path("validation") / name / seed / "tested.json")
     detect_split(
-        Path("models") / name / seed / "model.safetensors",
+        Path("models") / name / seed / chosen["weights"],
         Path("cache/val.json"),
         params.data.images_folder,
         params.detect,

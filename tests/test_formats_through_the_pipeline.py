@@ -15,8 +15,11 @@ from alfnet.annotations.cache import load_cache
 from alfnet.annotations.citypersons import ImageAnnotations, write_mat
 from alfnet.annotations.data_set import write_split_cache, write_val_ground_truth
 from alfnet.detection.run import detect_split
+from alfnet.errors import AlfnetError
 from alfnet.evaluation.run import evaluate_to_files
+from alfnet.evaluation.validation import Validated, choose, validate
 from alfnet.network.alfnet import write_first_weights
+from alfnet.network.origin import read_origin
 from alfnet.network.settings import network_settings
 from alfnet.params import Params, check_params
 from alfnet.preparation.prepare import prepare
@@ -307,3 +310,54 @@ def test_seeds_one_to_n_test_on_every_image_once(tmp_path: Path) -> None:
         for image in load_fold(tmp_path / "val.json", "val", params.data.fold(seed))
     ]
     assert sorted(tested) == sorted(image.file_name for image in load_cache(tmp_path / "val.json"))
+
+
+def test_weights_kept_on_the_way_are_validated_and_the_best_can_be_tested(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    raw = parameters(folder, citypersons(folder))
+    raw["train"] |= {"updates": 5, "snapshot_every": 2}
+    params = check_params(raw, "params.yaml")
+    run(params, tmp_path, seed=1)
+    model = tmp_path / "model.safetensors"
+    kept = sorted((tmp_path / "snapshots").iterdir())
+    assert [path.name for path in kept] == ["0000002.safetensors", "0000004.safetensors"]
+    assert [read_origin(path)["updates"] for path in [*kept, model]] == [2, 4, 5]
+    # A snapshot is what a training of the same schedule has then: its first update changes the weights, and so does each.
+    assert len({path.read_bytes()[-1000:] for path in [*kept, model]}) == 3
+
+    seen: list[Validated] = []
+    found = validate(
+        model,
+        tmp_path / "val.json",
+        tmp_path / "ground_truth.json",
+        params.data.images_folder,
+        params.detect.model_copy(update={"score_threshold": 0.0}),
+        accelerator="cpu",
+        title="test",
+        on_validated=seen.append,
+    )
+    assert seen == found
+    assert [(one.update, one.weights) for one in found] == [(2, kept[0]), (4, kept[1]), (5, model)]
+    # The same figure as the pipeline's for the last weights.
+    results = json.loads((tmp_path / "evaluation" / "results.json").read_text())
+    assert found[-1].miss_rate == pytest.approx(results["steps"]["2"]["iou_0.50"]["reasonable"], abs=1e-6)
+
+    rated = [one._replace(miss_rate=rate) for one, rate in zip(found, (30.0, 20.0, 25.0), strict=True)]
+    assert choose(model, rated, "best") == kept[1]
+    assert choose(model, rated, "last") == model
+    assert choose(model, [one._replace(miss_rate=20.0) for one in rated], "best") == model
+    assert choose(model, [one._replace(miss_rate=None) for one in rated], "best") == model
+
+
+def test_without_snapshots_nothing_is_validated(tmp_path: Path) -> None:
+    (tmp_path / "snapshots").mkdir()
+    nothing = tmp_path / "nothing"
+    settings = check_params(raw_params(), "params.yaml").detect
+    assert validate(nothing, nothing, nothing, nothing, settings, accelerator="cpu", title="test") == []
+    assert choose(nothing, [], "best") == nothing
+
+
+def test_best_needs_weights_to_choose_from() -> None:
+    raw = raw_params(evaluate__tested="best")
+    with pytest.raises(AlfnetError, match="snapshot_every"):
+        check_params(raw, "params.yaml")

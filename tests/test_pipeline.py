@@ -39,6 +39,7 @@ SEEDS = (1, 2)
 # Imported by functions that commands call and no stage does.
 FOR_COMMANDS = {
     "detect": {"alfnet/profiles.py"},
+    "validate": {"alfnet/profiles.py", "alfnet/explorer/data.py", "alfnet/explorer/page.py"},
     "evaluate": {"alfnet/explorer/data.py", "alfnet/explorer/page.py"},
 }
 
@@ -229,7 +230,7 @@ def changed(folder: Path) -> set[str]:
 
 
 def of_variant(name: str, *seeds: int) -> set[str]:
-    return {f"{stage}@{name}-{seed}" for stage in ("train", "detect", "evaluate") for seed in seeds}
+    return {f"{stage}@{name}-{seed}" for stage in ("train", "validate", "detect", "evaluate") for seed in seeds}
 
 
 def test_launch_leaves_results_and_nothing_else(reproduced):

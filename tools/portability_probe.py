@@ -50,6 +50,7 @@ def main() -> None:
             stage("first_weights", name)
             stage("train", name, "1")
             collect(f"training {name}", hashes)
+            stage("validate", name, "1")
             stage("detect", name, "1")
             collect(f"detection {name}", hashes)
             stage("evaluate", name, "1")

@@ -106,13 +106,18 @@ def _anything(path: Path) -> bool:
 
 # Per folder: the names that stages give to files there ("" stands for the variant, as in metrics/VARIANT.json).
 _WRITTEN: dict[str, Iterable[tuple[str, Callable[[Path], bool]]]] = {
-    "models": [("model.safetensors", _is_weights)],
+    "models": [("model.safetensors", _is_weights), ("[0-9]*.safetensors", _is_weights)],
     "weights/first": [(".safetensors", _is_weights)],
     "detections": [
         ("step[1-9].json", _is_detections),
         ("C*B[1-9].json", _is_detections),
         ("step[1-9].txt", _anything),
         ("positives.json", _is_json("ground_truths")),
+    ],
+    "validation": [
+        ("tested.json", _is_json("weights")),
+        ("metrics.json", _is_json("step")),
+        ("*.tsv", _begins(b"step\t", b"timestamp\t")),
     ],
     "evaluation": [
         ("results.json", _is_json("steps")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,14 @@ def detect_split(
     write_json(timings, measured, indent=1)
     if doubt := doubts(measured):
         log.warning("%s: the time per image is doubtful: %s", title, doubt)
+
+
+def detect_last_step(
+    weights: Path, images: Sequence[CachedImage], folder: Path, settings: DetectSettings, *, accelerator: str
+) -> list[ImageDetections]:
+    """What the last step of the detector `weights` finds in `images` of a cache, whose names are relative to `folder`."""
+    detector = Detector.of_variant(weights, settings, accelerator)
+    return [_image_detections(image.id, *detector.detect_batch(_read(folder, image)[None])[0]) for image in images]
 
 
 def _read(folder: Path, image: CachedImage) -> np.ndarray:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 _PROGRESS = re.compile(r"^(\w+) [^\n]*?(\d+)/(\d+), ", re.MULTILINE)
-_SHARES = {"train": (0.0, 0.85), "detect": (0.85, 1.0)}
+_SHARES = {"train": (0.0, 0.85), "validate": (0.85, 0.88), "detect": (0.88, 1.0)}
 """Where in a job's time a stage stands, roughly."""
 
 

@@ -28,7 +28,7 @@ from alfnet.params import Params
 
 FIRST = ("parameters", "cache_annotations", "ground_truth", "first_weights")
 """What all jobs need, and what these need themselves; it runs in the project's folder before them."""
-PER_SEED = ("train", "detect", "evaluate")
+PER_SEED = ("train", "validate", "detect", "evaluate")
 RUNS_AT_MOST = 3
 """A job that was killed (not one that failed) is started again, to go on from its checkpoint."""
 SECONDS_BETWEEN_LOOKS = 0.5

@@ -24,8 +24,8 @@ KEY = "trained_on"
 """Of the `extra` entries of a weight file: a JSON object."""
 
 
-def training_origin(params: Params, variant: str, seed: int, images: int) -> dict[str, str]:
-    """The entry for a network that is trained with `params` on `images` images."""
+def training_origin(params: Params, variant: str, seed: int, images: int, updates: int | None = None) -> dict[str, str]:
+    """The entry for a network that is trained with `params` on `images` images, up to the end or for so many updates."""
     training = params.training(variant)
     framed = any(params.data.folder == f"data/{name}" for name in params.prepare)
     origin: dict[str, Any] = {
@@ -37,7 +37,7 @@ def training_origin(params: Params, variant: str, seed: int, images: int) -> dic
         "images": images,
         "profile": params.profile,
         "variant": variant,
-        "updates": training.updates,
+        "updates": updates or training.updates,
         "batch": training.batch,
         "seed": seed,
     }

@@ -83,10 +83,21 @@ def ablation_table(params: Params, results: Sequence[VariantResults]) -> Table:
         paper_note += f"; here no row's are{on_other_data}"
     caption = (
         "MR: log-average miss rate in percent at IoU 0.5 and 0.75, Reasonable subset; lower is better. "
-        f"Test step: after how many of the model's steps the boxes are taken. {_seeds(params)}{paper_note}."
+        f"Test step: after how many of the model's steps the boxes are taken. {_seeds(params)}{_tested(params)}{paper_note}."
     )
     table = Table("ablation", columns, tuple(rows), caption, tuple(params.seeds))
     return replace(table, footer=tuple(statements(table.frame())))
+
+
+def _tested(params: Params) -> str:
+    """Which weights of each training the figures are of."""
+    if params.evaluate.tested == "last":
+        return "The last weights of each training are tested. "
+    return (
+        f"Of the weights of each training those are tested, of every {params.train.snapshot_every} updates, that have the "
+        "lowest miss rate on the validation images (`evaluate.tested: best`), which makes the figures look better than they "
+        "are. "
+    )
 
 
 def steps_table(params: Params, results: Sequence[VariantResults]) -> Table:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +18,7 @@ from lightning_fabric import Fabric
 
 from alfnet.annotations.cache import load_fold
 from alfnet.errors import AlfnetError
+from alfnet.files import atomic_path
 from alfnet.network.alfnet import ALFNet, count_parameters, load_backbone_weights, read_network_settings
 from alfnet.network.origin import origin_entry, training_origin
 from alfnet.network.weight_files import weights_kind
@@ -29,6 +32,9 @@ from alfnet.training.train import train, training_fabric
 
 # Decoded images are kept in memory up to this size; what does not fit is read again every epoch.
 DECODED_BYTES = 2 * 2**30
+
+SNAPSHOTS = "snapshots"
+"""The folder beside a detector with the weights that were kept before the last update, NUMBER.safetensors each."""
 
 SHELLS = ("sh", "dash", "bash", "zsh")
 
@@ -45,7 +51,7 @@ def train_variant(
     loggers: Sequence[Any] = (),
     stop_with_parent: bool = False,
 ) -> None:
-    """Train variant `name` with `seed` and write the detector to `out`.
+    """Train variant `name` with `seed` and write the detector to `out`, and what was kept on the way to snapshots/ beside it.
 
     first: its first weights and network (`write_first_weights`); a detector there is taken as it is, without training.
     cache: the training cache.
@@ -66,6 +72,7 @@ def train_variant(
                 f"{variant.backbone} with {variant.steps}; correct the variant, or name another file"
             )
         save(network, out, origin_entry(first))
+        (out.parent / SNAPSHOTS).mkdir(exist_ok=True)
         return
 
     training, thresholds = params.training(name), params.thresholds(name)
@@ -110,6 +117,14 @@ def train_variant(
                     f"the command that started this training has ended; stopped too. {_kept(checkpoints)}"
                 )
 
+        # In the scratch folder, since what is beside `out` may be deleted before a killed run is taken up again.
+        kept = checkpoints.folder / SNAPSHOTS
+
+        def keep(update: int, network: ALFNet) -> None:
+            kept.mkdir(exist_ok=True)
+            origin = training_origin(params, name, seed, len(images), updates=update)
+            save(copy.deepcopy(network), kept / snapshot_name(update), origin)
+
         tested = train(
             network,
             samples,
@@ -119,9 +134,11 @@ def train_variant(
             fabric=fabric,
             checkpoints=checkpoints,
             on_update=updated,
+            on_snapshot=keep,
         )
         if fabric.is_global_zero:
             save(tested, out, training_origin(params, name, seed, len(images)))
+            _hand_over(kept, out.parent / SNAPSHOTS, training)
             checkpoints.remove_superseded()
         fabric.barrier()
 
@@ -140,6 +157,23 @@ def make_network(first: Path, seed: int) -> ALFNet:
 def save(network: ALFNet, out: Path, origin: Mapping[str, str]) -> None:
     """Write a detector with what the report needs to know of it, and what it was trained on."""
     network.cpu().save(out, extra={"parameters": str(count_parameters(network)), **origin})
+
+
+def snapshot_name(update: int) -> str:
+    """The file of the weights after `update`; names sort by update."""
+    return f"{update:07d}.safetensors"
+
+
+def _hand_over(kept: Path, out: Path, training: TrainSettings) -> None:
+    """Copy the snapshots of this training to the folder `out`, which is there also where none were kept.
+
+    Left out: the last update's, which is the detector itself, and those of a longer run or another interval.
+    """
+    every = training.snapshot_every or training.updates
+    with atomic_path(out) as temporary:
+        temporary.mkdir()
+        for update in range(every, training.updates, every):
+            shutil.copyfile(kept / snapshot_name(update), temporary / snapshot_name(update))
 
 
 def _what_counts(training: TrainSettings) -> dict[str, Any]:

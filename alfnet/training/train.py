@@ -32,11 +32,13 @@ def train(
     fabric: Fabric,
     checkpoints: Checkpoints,
     on_update: Callable[[RunState], None] = lambda state: None,
+    on_snapshot: Callable[[int, ALFNet], None] = lambda update, network: None,
 ) -> ALFNet:
     """Train `network`, an ALFNet, from its present weights and return what is tested: its weight average, where there is one.
 
     The run goes on from its newest checkpoint. Every `log_every` updates Fabric's loggers get the mean losses since the
-    last time, and those of before again when a run is resumed. `on_update` is called after every update.
+    last time, and those of before again when a run is resumed. `on_update` is called after every update, `on_snapshot`
+    in the first process after every `snapshot_every`th, with its number and what would be tested then.
 
     Raises AlfnetError for a loss that is not finite, naming the update, the images and the parts of the loss.
     """
@@ -67,6 +69,8 @@ def train(
         run.advance(found, batch)
         if run.update % settings.log_every == 0 or run.update == settings.updates:
             run.log(fabric)
+        if settings.snapshot_every and run.update % settings.snapshot_every == 0 and fabric.is_global_zero:
+            on_snapshot(run.update, network.module if average is None else average.model)
         if run.update % machine.checkpoint_every == 0 or run.update == settings.updates:
             run.collect(fabric)
             checkpoints.save(fabric, run.update, state)
