@@ -319,7 +319,8 @@ def test_weights_kept_on_the_way_are_validated_and_the_best_can_be_tested(tmp_pa
     params = check_params(raw, "params.yaml")
     run(params, tmp_path, seed=1)
     model = tmp_path / "model.safetensors"
-    kept = sorted((tmp_path / "snapshots").iterdir())
+    kept = sorted((tmp_path / "snapshots").glob("*.safetensors"))
+    assert json.loads((tmp_path / "snapshots" / "kept.json").read_text()) == {"updates": [2, 4]}
     assert [path.name for path in kept] == ["0000002.safetensors", "0000004.safetensors"]
     assert [read_origin(path)["updates"] for path in [*kept, model]] == [2, 4, 5]
     # A snapshot is what a training of the same schedule has then: its first update changes the weights, and so does each.

@@ -106,7 +106,11 @@ def _anything(path: Path) -> bool:
 
 # Per folder: the names that stages give to files there ("" stands for the variant, as in metrics/VARIANT.json).
 _WRITTEN: dict[str, Iterable[tuple[str, Callable[[Path], bool]]]] = {
-    "models": [("model.safetensors", _is_weights), ("[0-9]*.safetensors", _is_weights)],
+    "models": [
+        ("model.safetensors", _is_weights),
+        ("[0-9]*.safetensors", _is_weights),
+        ("kept.json", _is_json("updates")),
+    ],
     "weights/first": [(".safetensors", _is_weights)],
     "detections": [
         ("step[1-9].json", _is_detections),

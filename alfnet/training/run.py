@@ -18,7 +18,7 @@ from lightning_fabric import Fabric
 
 from alfnet.annotations.cache import load_fold
 from alfnet.errors import AlfnetError
-from alfnet.files import atomic_path
+from alfnet.files import atomic_path, write_json
 from alfnet.network.alfnet import ALFNet, count_parameters, load_backbone_weights, read_network_settings
 from alfnet.network.origin import origin_entry, training_origin
 from alfnet.network.weight_files import weights_kind
@@ -72,7 +72,7 @@ def train_variant(
                 f"{variant.backbone} with {variant.steps}; correct the variant, or name another file"
             )
         save(network, out, origin_entry(first))
-        (out.parent / SNAPSHOTS).mkdir(exist_ok=True)
+        _hand_over(scratch, out.parent / SNAPSHOTS, [])
         return
 
     training, thresholds = params.training(name), params.thresholds(name)
@@ -138,7 +138,9 @@ def train_variant(
         )
         if fabric.is_global_zero:
             save(tested, out, training_origin(params, name, seed, len(images)))
-            _hand_over(kept, out.parent / SNAPSHOTS, training)
+            every = training.snapshot_every or training.updates
+            # The last update's is the detector itself; a longer run or another interval may have left more.
+            _hand_over(kept, out.parent / SNAPSHOTS, range(every, training.updates, every))
             checkpoints.remove_superseded()
         fabric.barrier()
 
@@ -164,16 +166,13 @@ def snapshot_name(update: int) -> str:
     return f"{update:07d}.safetensors"
 
 
-def _hand_over(kept: Path, out: Path, training: TrainSettings) -> None:
-    """Copy the snapshots of this training to the folder `out`, which is there also where none were kept.
-
-    Left out: the last update's, which is the detector itself, and those of a longer run or another interval.
-    """
-    every = training.snapshot_every or training.updates
+def _hand_over(kept: Path, out: Path, updates: Sequence[int]) -> None:
+    """Copy the snapshots of `updates` to the folder `out`, with a list of them, since a pipeline warns of empty folders."""
     with atomic_path(out) as temporary:
         temporary.mkdir()
-        for update in range(every, training.updates, every):
+        for update in updates:
             shutil.copyfile(kept / snapshot_name(update), temporary / snapshot_name(update))
+        write_json(temporary / "kept.json", {"updates": list(updates)})
 
 
 def _what_counts(training: TrainSettings) -> dict[str, Any]:
