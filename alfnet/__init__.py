@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from alfnet.detection.detector import Detector as Detector
     from alfnet.evaluation.api import compare as compare
     from alfnet.evaluation.api import evaluate as evaluate
-    from alfnet.evaluation.compare import Comparison as Comparison
-    from alfnet.evaluation.evaluate import Evaluation as Evaluation
+    from alfnet.evaluation.comparison import Comparison as Comparison
+    from alfnet.evaluation.result import Evaluation as Evaluation
 
 __version__ = "0.1.0"
 
 _PLACES = {
-    "Comparison": "alfnet.evaluation.compare",
+    "Comparison": "alfnet.evaluation.comparison",
     "Detector": "alfnet.detection.detector",
-    "Evaluation": "alfnet.evaluation.evaluate",
+    "Evaluation": "alfnet.evaluation.result",
     "compare": "alfnet.evaluation.api",
     "evaluate": "alfnet.evaluation.api",
 }
@@ -43,7 +43,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'alfnet' has no attribute {name!r}")
     from importlib import import_module
 
-    from alfnet.extras import extra_needed
+    from alfnet.errors import extra_needed
 
     with extra_needed():
         value = getattr(import_module(_PLACES[name]), name)

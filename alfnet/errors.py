@@ -8,8 +8,11 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn, ParamSpec, TypeVar
+
+from alfnet.extras import missing_extra
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -17,6 +20,18 @@ R = TypeVar("R")
 
 class AlfnetError(Exception):
     """A problem that the user can mend: the message says what was found, what was expected and what to do."""
+
+
+@contextmanager
+def extra_needed(extra: str | None = None) -> Iterator[None]:
+    """Raise AlfnetError, naming the extra to install, where an import within the block fails for want of it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        sentence = missing_extra(error, extra)
+        if sentence is None:
+            raise
+        raise AlfnetError(sentence) from None
 
 
 def exit_with_message(function: Callable[P, R]) -> Callable[P, R]:
@@ -37,8 +52,6 @@ def exit_with_message(function: Callable[P, R]) -> Callable[P, R]:
         except OSError as error:
             print(f"error: {_trouble(error)}", file=sys.stderr)
         except ModuleNotFoundError as error:
-            from alfnet.extras import missing_extra
-
             sentence = missing_extra(error)
             if sentence is None:
                 raise

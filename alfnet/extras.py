@@ -5,11 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from alfnet.errors import AlfnetError
-
 EXTRA_OF_MODULE = {
     "PIL": "detect",
     "av": "detect",
@@ -44,8 +39,8 @@ EXTRA_OF_MODULE = {
 """The smallest extra that brings a module (its name when imported)."""
 
 
-def missing_extra(error: ModuleNotFoundError, extra: str | None = None) -> AlfnetError | None:
-    """Turn a failed import of somebody else's module into a sentence that says what to install.
+def missing_extra(error: ModuleNotFoundError, extra: str | None = None) -> str | None:
+    """Say what to install after a failed import of somebody else's module.
 
     `extra` is what the whole command needs, where that is known. None where the module is in no extra: then the
     failed import is a bug of ours and keeps its traceback.
@@ -56,16 +51,4 @@ def missing_extra(error: ModuleNotFoundError, extra: str | None = None) -> Alfne
     extra = extra or EXTRA_OF_MODULE.get(module)
     if extra is None:
         return None
-    return AlfnetError(f"this needs {module}, which is not installed; install it with: pip install 'alfnet[{extra}]'")
-
-
-@contextmanager
-def extra_needed(extra: str | None = None) -> Iterator[None]:
-    """Raise AlfnetError, naming the extra to install, where an import within the block fails for want of it."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        sentence = missing_extra(error, extra)
-        if sentence is None:
-            raise
-        raise sentence from None
+    return f"this needs {module}, which is not installed; install it with: pip install 'alfnet[{extra}]'"

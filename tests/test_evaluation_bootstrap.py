@@ -10,7 +10,8 @@ from alfnet.evaluation.bootstrap import bootstrap, draw, ranked, weighted_miss_r
 from alfnet.evaluation.miss_rate import evaluate, iou_key
 from alfnet.evaluation.outcomes import all_outcomes, false_positives_at, outcomes
 from alfnet.evaluation.protocol import PROTOCOLS, Protocol
-from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
 
 

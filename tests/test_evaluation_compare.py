@@ -11,7 +11,8 @@ from alfnet.evaluation.bootstrap import weighted_miss_rates
 from alfnet.evaluation.compare import _merged, compare_detections
 from alfnet.evaluation.miss_rate import SUBSETS, evaluate
 from alfnet.evaluation.outcomes import outcomes
-from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
 
 

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from alfnet.errors import AlfnetError
-from alfnet.evaluation.deviations import Deviation, deviations, explain_figures, figures_of_all, parse_got
+from alfnet.evaluation.deviations import Deviation, deviations, figures_of_all
+from alfnet.evaluation.explain import explain_figures, parse_got
 from alfnet.evaluation.miss_rate import evaluate, iou_key
 from alfnet.evaluation.other_rules import Overlaps, Setting, miss_rate_by
 from alfnet.evaluation.protocol import CITYPERSONS, CROWDHUMAN
 from alfnet.evaluation.subsets import EVERYTHING, SUBSETS, Subset
-from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,8 @@ import pytest
 from alfnet.evaluation.error_kinds import KINDS, NAMES, ErrorKinds, error_kinds, left_without
 from alfnet.evaluation.miss_rate import SUBSETS, evaluate
 from alfnet.evaluation.outcomes import all_outcomes, outcomes
-from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
 
 PERSON = (100.0, 100.0, 40.0, 100.0)

@@ -13,8 +13,7 @@ from alfnet.errors import AlfnetError
 from alfnet.evaluation.curves import curve_rows, thin
 from alfnet.evaluation.evaluate import evaluate_files, evaluate_variant
 from alfnet.evaluation.miss_rate import FPPI_POINTS, SUBSETS, Curve, evaluate
-from alfnet.evaluation.table import print_evaluation
-from alfnet.reading.ground_truth import read_ground_truth
+from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import read_detections
 
 SUBSET_ORDER = ["reasonable", "small", "medium", "large", "bare", "partial", "heavy", "occluded", "all"]
@@ -154,7 +153,7 @@ def test_thinned_published_curves_hold_the_miss_rate(shared: Path) -> None:
 def test_table_fits_80_columns(golden: Path, thresholds: list[float]) -> None:
     found = evaluate_files(golden / "miss_rate_150_gt.json", golden / "miss_rate_150_dt.json", iou=thresholds)
     stream = io.StringIO()
-    print_evaluation(found, Console(file=stream, width=80))
+    found.print(Console(file=stream, width=80))
     text = stream.getvalue()
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
@@ -172,6 +171,6 @@ def test_table_shows_a_dash_for_a_subset_without_ground_truth(golden: Path, tmp_
     (tmp_path / "gt.json").write_text(json.dumps(content | {"annotations": []}))
     found = evaluate_files(tmp_path / "gt.json", golden / "miss_rate_24_dt.json", iou=[0.5])
     stream = io.StringIO()
-    print_evaluation(found, Console(file=stream, width=80))
+    found.print(Console(file=stream, width=80))
     assert stream.getvalue().count(" -\n") == 9
     assert "AP -" in stream.getvalue()

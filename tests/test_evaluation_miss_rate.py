@@ -9,7 +9,8 @@ import pytest
 
 from alfnet.errors import AlfnetError
 from alfnet.evaluation.miss_rate import FPPI_POINTS, SUBSETS, Subset, check_iou_thresholds, evaluate, match
-from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
 
 POINTS = [0.01, 0.0178, 0.0316, 0.0562, 0.1, 0.1778, 0.3162, 0.5623, 1.0]

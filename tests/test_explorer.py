@@ -16,7 +16,8 @@ from alfnet.evaluation.error_kinds import KINDS, error_kinds
 from alfnet.evaluation.outcomes import outcomes
 from alfnet.explorer.data import comparison_data, explorer_data, find_pictures
 from alfnet.explorer.page import MARK, explorer_html, write_explorer
-from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
 
 Case = tuple[GroundTruth, Detections]

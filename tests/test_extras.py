@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import scipy.io
 
-from alfnet.errors import AlfnetError
-from alfnet.extras import EXTRA_OF_MODULE, extra_needed
+from alfnet.errors import AlfnetError, extra_needed
+from alfnet.extras import EXTRA_OF_MODULE
 
 pytestmark = pytest.mark.slow
 

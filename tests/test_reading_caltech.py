@@ -19,7 +19,8 @@ from alfnet.evaluation.evaluate import evaluate_files
 from alfnet.evaluation.miss_rate import outside, with_aspect
 from alfnet.evaluation.protocol import CALTECH_NEW, CALTECH_ORIGINAL, Protocol
 from alfnet.evaluation.subsets import PUBLISHED
-from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import read_detections
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from alfnet.errors import AlfnetError
 from alfnet.reading.convert import convert_file
-from alfnet.reading.ground_truth import read_ground_truth
+from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import read_detections
 
 

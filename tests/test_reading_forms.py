@@ -19,7 +19,8 @@ import pytest
 import alfnet
 from alfnet.errors import AlfnetError
 from alfnet.reading import json_list
-from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
 
 Records = list[dict[str, Any]]

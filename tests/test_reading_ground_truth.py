@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from alfnet.errors import AlfnetError
-from alfnet.reading.ground_truth import read_ground_truth
+from alfnet.reading.ground_truth_file import read_ground_truth
 
 CONTENT = {
     "categories": [{"id": 1, "name": "pedestrian"}],

@@ -12,7 +12,7 @@ import pytest
 
 from alfnet.errors import AlfnetError
 from alfnet.evaluation.evaluate import evaluate_files
-from alfnet.reading.ground_truth import read_ground_truth
+from alfnet.reading.ground_truth_file import read_ground_truth
 
 POINTS = [0.01, 0.0178, 0.0316, 0.0562, 0.1, 0.1778, 0.3162, 0.5623, 1.0]
 

@@ -16,7 +16,8 @@ import pytest
 from alfnet.errors import AlfnetError
 from alfnet.evaluation.miss_rate import evaluate
 from alfnet.reading.diagnosis import explain_low_recall
-from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
 
 Records = list[dict[str, Any]]

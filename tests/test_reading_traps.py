@@ -15,7 +15,8 @@ from alfnet.errors import AlfnetError
 from alfnet.evaluation.evaluate import evaluate_files
 from alfnet.evaluation.miss_rate import evaluate
 from alfnet.reading.annotation_traps import equal_rows
-from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
 from alfnet.reading.traps import find_traps
 

@@ -14,7 +14,8 @@ from alfnet.evaluation.deviations import Deviation, deviations, figures_of_all
 from alfnet.evaluation.miss_rate import SUBSETS
 from alfnet.evaluation.other_rules import Overlaps, Setting, miss_rate_by
 from alfnet.files import write_text
-from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -27,8 +27,7 @@ from alfnet.cli import (
     serve,
     weights,
 )
-from alfnet.errors import exit_with_message
-from alfnet.extras import extra_needed
+from alfnet.errors import exit_with_message, extra_needed
 
 EXTRAS = {
     "check": "pipeline",

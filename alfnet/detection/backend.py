@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from alfnet.boxes.anchors import STRIDES
-from alfnet.errors import AlfnetError
-from alfnet.extras import extra_needed
+from alfnet.errors import AlfnetError, extra_needed
 from alfnet.network.alfnet import ALFNet, normalise
 from alfnet.network.settings import NetworkSettings
 

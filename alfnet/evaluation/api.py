@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from alfnet.errors import AlfnetError
-from alfnet.evaluation.compare import FPPI, Comparison, compare_detections
-from alfnet.evaluation.evaluate import Evaluation, evaluate_columns
+from alfnet.evaluation.compare import FPPI, compare_detections
+from alfnet.evaluation.comparison import Comparison
+from alfnet.evaluation.evaluate import evaluate_columns
 from alfnet.evaluation.protocol import Protocol, find_protocol
+from alfnet.evaluation.result import Evaluation
 from alfnet.evaluation.subsets import Subset, parse_subset, read_subsets, without_visibility
-from alfnet.reading.ground_truth import GroundTruth, ground_truth_of, read_ground_truth
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.ground_truth_file import ground_truth_of, read_ground_truth
 from alfnet.reading.results_file import Detections, detections_of_records, detections_of_rows, read_detections
 
 GroundTruthLike = str | os.PathLike[str] | Mapping[str, Any] | np.ndarray | GroundTruth

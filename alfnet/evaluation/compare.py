@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +11,6 @@ from alfnet.errors import AlfnetError
 from alfnet.evaluation.bootstrap import (
     RESAMPLES,
     SEED,
-    Interval,
     Ranked,
     draw,
     interval,
@@ -23,7 +18,8 @@ from alfnet.evaluation.bootstrap import (
     ranked,
     weighted_miss_rates,
 )
-from alfnet.evaluation.error_kinds import NAMES, ErrorKinds, error_kinds
+from alfnet.evaluation.comparison import Comparison, Difference, FoundAlone
+from alfnet.evaluation.error_kinds import ErrorKinds, error_kinds
 from alfnet.evaluation.matching import FALSE_POSITIVE, IGNORED
 from alfnet.evaluation.miss_rate import iou_key
 from alfnet.evaluation.outcomes import Outcomes, all_outcomes, image_places
@@ -35,149 +31,6 @@ from alfnet.reading.results_file import Detections
 
 FPPI = 0.316
 """False positives per image at which pedestrians count as found: both detectors make equally many mistakes there."""
-HEIGHT_BINS = (50, 75, 100, 150)
-VISIBILITY_BINS = (0.2, 0.65, 0.9)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The miss rates of A and B for one subset and IoU threshold, in percent, and what their difference is worth."""
-
-    a: float | None
-    b: float | None
-    interval: Interval | None
-    """Of A - B over resampled images, the same for both; None without pedestrians."""
-    p_value: float | None
-    """Of the permutation test: how often exchanging A and B on random images gives a difference as large."""
-
-    @property
-    def value(self) -> float | None:
-        """A - B: below zero where A misses fewer."""
-        return None if self.a is None or self.b is None else self.a - self.b
-
-    @property
-    def shows(self) -> bool:
-        """Whether the interval excludes zero."""
-        return self.interval is not None and (self.interval.low > 0 or self.interval.high < 0)
-
-
-@dataclass(frozen=True)
-class FoundAlone:
-    """A pedestrian that one of the two finds and the other misses, at equally many false positives per image."""
-
-    ground_truth: int
-    """Index into the ground truth's annotations."""
-    image_id: int
-    image: str
-    box: tuple[float, float, float, float]
-    height: float
-    visible_ratio: float
-    found_by: str
-    """"A" or "B"."""
-    score: float
-    other_kind: str
-    """Why the other one missed: a kind of `alfnet.evaluation.error_kinds`."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two sets of detections compared on one ground truth."""
-
-    names: tuple[str, str]
-    differences: Mapping[str, Mapping[str, Difference]]
-    """{"iou_0.50": {"reasonable": Difference, ...}, ...}"""
-    iou: float
-    """The IoU threshold and subset of what follows."""
-    subset: str
-    fppi: float
-    pedestrians: int
-    found_by_both: int
-    found_by_neither: int
-    found_alone: tuple[FoundAlone, ...]
-    """In the order of the ground truth."""
-    kinds: tuple[ErrorKinds, ErrorKinds]
-    images: int
-
-    def __str__(self) -> str:
-        from alfnet.evaluation.findings import comparison_text
-
-        return comparison_text(self)
-
-    def of(self, who: str) -> list[FoundAlone]:
-        """Return the pedestrians that "A" or "B" alone finds."""
-        return [found for found in self.found_alone if found.found_by == who]
-
-    def counts(self) -> dict[str, dict[str, tuple[int, int]]]:
-        """Return how many A alone and B alone find, by height, by visible part and by the other's error.
-
-        {"height": {"50-75": (a, b), ...}, "visible": {...}, "error": {...}}; rows that nobody is in are left out.
-        """
-        tables: dict[str, dict[str, tuple[int, int]]] = {}
-        for name, rows in (
-            ("height", [_bin(found.height, HEIGHT_BINS) for found in self.found_alone]),
-            ("visible", [_bin(found.visible_ratio, VISIBILITY_BINS) for found in self.found_alone]),
-            ("error", [NAMES[found.other_kind] for found in self.found_alone]),
-        ):
-            order = {"height": HEIGHT_BINS, "visible": VISIBILITY_BINS}.get(name)
-            labels = sorted(set(rows)) if order is None else [label for label in _labels(order) if label in rows]
-            tables[name] = {
-                label: tuple(  # type: ignore[misc]
-                    sum(
-                        row == label and found.found_by == who
-                        for row, found in zip(rows, self.found_alone, strict=True)
-                    )
-                    for who in ("A", "B")
-                )
-                for label in labels
-            }
-        return tables
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON-able data."""
-        return {
-            "a": self.names[0],
-            "b": self.names[1],
-            "images": self.images,
-            "miss_rates": {
-                key: {
-                    subset: {
-                        "a": _six(found.a),
-                        "b": _six(found.b),
-                        "a_minus_b": _six(found.value),
-                        "low": _six(found.interval.low) if found.interval else None,
-                        "high": _six(found.interval.high) if found.interval else None,
-                        "p_value": _six(found.p_value),
-                    }
-                    for subset, found in row.items()
-                }
-                for key, row in self.differences.items()
-            },
-            "found": {
-                "iou": self.iou,
-                "subset": self.subset,
-                "fppi": self.fppi,
-                "pedestrians": self.pedestrians,
-                "by_both": self.found_by_both,
-                "by_neither": self.found_by_neither,
-                "by_a_alone": len(self.of("A")),
-                "by_b_alone": len(self.of("B")),
-                "counts": {name: {k: list(v) for k, v in table.items()} for name, table in self.counts().items()},
-                "alone": [
-                    {
-                        "annotation": found.ground_truth + 1,
-                        "image_id": found.image_id,
-                        "image": found.image,
-                        "bbox": list(found.box),
-                        "height": found.height,
-                        "visible_ratio": found.visible_ratio if math.isfinite(found.visible_ratio) else None,
-                        "found_by": found.found_by.lower(),
-                        "score": found.score,
-                        "error_of_the_other": found.other_kind,
-                    }
-                    for found in self.found_alone
-                ],
-            },
-        }
 
 
 def compare_detections(
@@ -304,18 +157,3 @@ def _found_alone(
         )
         for row in rows.tolist()
     ]
-
-
-def _labels(bounds: Sequence[float]) -> list[str]:
-    inner = [f"{low:g}-{high:g}" for low, high in pairwise(bounds)]
-    return [f"< {bounds[0]:g}", *inner, f">= {bounds[-1]:g}", "not annotated"]
-
-
-def _bin(value: float, bounds: Sequence[float]) -> str:
-    if np.isnan(value):
-        return "not annotated"
-    return _labels(bounds)[int(np.searchsorted(bounds, value, side="right"))]
-
-
-def _six(value: float | None) -> float | None:
-    return None if value is None else round(value, 6)

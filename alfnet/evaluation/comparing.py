@@ -9,10 +9,10 @@ from pathlib import Path
 from rich.console import Console
 
 from alfnet.evaluation.api import compare
-from alfnet.evaluation.compare import FPPI, Comparison
-from alfnet.evaluation.findings import print_comparison
+from alfnet.evaluation.compare import FPPI
+from alfnet.evaluation.comparison import Comparison
 from alfnet.files import write_json
-from alfnet.reading.ground_truth import read_ground_truth
+from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import read_detections
 
 
@@ -76,7 +76,7 @@ def compare_and_print(
         write_explorer(page, comparison_data(comparison, title, pictures))
     if out is not None:
         write_json(out, comparison.to_dict(), indent=1)
-    print_comparison(comparison, Console())
+    comparison.print(Console())
 
 
 def _names(first: Path, second: Path) -> tuple[str, str]:

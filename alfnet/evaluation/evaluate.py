@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import html
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,123 +15,19 @@ from alfnet.evaluation.average_precision import average_precision
 from alfnet.evaluation.bootstrap import Interval
 from alfnet.evaluation.bootstrap import bootstrap as resampled
 from alfnet.evaluation.curves import curve_rows, curves_csv
-from alfnet.evaluation.error_kinds import ErrorKinds, error_kinds
+from alfnet.evaluation.error_kinds import error_kinds
 from alfnet.evaluation.miss_rate import MissRates, evaluate, iou_key
-from alfnet.evaluation.outcomes import all_outcomes, outcomes
+from alfnet.evaluation.outcomes import all_outcomes
 from alfnet.evaluation.protocol import CALTECH_NEW_2016, CITYPERSONS, Protocol, find_protocol
+from alfnet.evaluation.result import Evaluation
 from alfnet.evaluation.subsets import Subset, distinct, without_visibility
 from alfnet.files import write_json, write_text
 from alfnet.reading.diagnosis import explain_low_recall
-from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
 
-if TYPE_CHECKING:
-    import pandas
-    from matplotlib.axes import Axes
-
-    from alfnet.evaluation.deviations import Answer
-
 _STEP = re.compile(r"^step([1-9][0-9]*)\.json$")
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The result of evaluating one set of detections; it prints as the table."""
-
-    results: dict[str, Any]
-    """{"iou_0.50": {"reasonable": percent, ...}, ..., "average_precision": {"AP", "AP50", "AP75"}}, six decimals; where
-    they are not CityPersons' usual ones, also "protocol" (its name) and "subsets" (their ranges)."""
-    pedestrians: dict[str, int]
-    """Ground truths that count, per subset."""
-    images: int
-    detections: int
-    warnings: tuple[str, ...]
-    """What looks wrong in the files without being so for sure; for stderr."""
-    rates: MissRates
-    subsets: tuple[Subset, ...] = CITYPERSONS.subsets
-    protocol: Protocol = CITYPERSONS
-    truth: GroundTruth | None = field(default=None, repr=False)
-    found: Detections | None = field(default=None, repr=False)
-    intervals: dict[str, dict[str, Interval | None]] | None = None
-    """{"iou_0.50": {"reasonable": Interval, ...}} where a bootstrap was asked for."""
-    name: str = "detections"
-    """Of the detections, for headings."""
-
-    def errors(self, subset: str | None = None, iou: float | None = None) -> ErrorKinds:
-        """Return the kind of every miss and false positive, of the first subset and IoU unless others are named.
-
-        Raises AlfnetError for a subset that was not evaluated.
-        """
-        chosen = next((one for one in self.subsets if one.name == subset), self.subsets[0] if subset is None else None)
-        if chosen is None:
-            raise AlfnetError(f"no subset {subset!r}; there are {', '.join(one.name for one in self.subsets)}")
-        threshold = float(next(iter(self.rates.percent)).removeprefix("iou_")) if iou is None else iou
-        truth, found = self._columns()
-        return error_kinds(outcomes(truth, found, threshold, chosen, self.protocol))
-
-    def explain(self, *got: str | float) -> Answer:
-        """Say what gives figures that somebody got: 12.19, "small=49.7", "reasonable@0.75=38.14".
-
-        Print the answer's `text`. Raises AlfnetError for what is no figure, and for other protocols than CityPersons'.
-        """
-        from alfnet.evaluation.deviations import explain_figures, parse_got
-
-        if self.protocol != CITYPERSONS:
-            raise AlfnetError(
-                f"what gives a figure is known for CityPersons' protocol alone, not for {self.protocol.name}"
-            )
-        return explain_figures(*self._columns(), [parse_got(str(text), self.subsets) for text in got])
-
-    def write_page(self, path: str | os.PathLike[str], images: str | os.PathLike[str] | None = None) -> None:
-        """Write the explorer, a page (HTML) of all misses and false positives of the first subset and IoU.
-
-        images: the folder that holds the images. Raises AlfnetError where none of them lies in it.
-        """
-        from alfnet.explorer.data import explorer_data, find_pictures
-        from alfnet.explorer.page import write_explorer
-
-        kinds = self.errors()
-        pictures = None if images is None else find_pictures(kinds.outcomes.ground_truth, Path(images), Path(path))
-        write_explorer(Path(path), explorer_data(kinds, f"{self.name}: what went wrong", pictures))
-
-    def _columns(self) -> tuple[GroundTruth, Detections]:
-        if self.truth is None or self.found is None:
-            raise AlfnetError("this result was made without its ground truth and detections; evaluate them again")
-        return self.truth, self.found
-
-    @property
-    def miss_rate(self) -> MissRateOf:
-        """Miss rates in percent: `.miss_rate["reasonable"]` at the first IoU, `.miss_rate["reasonable", 0.75]` at another.
-
-        None where a subset has no ground truth.
-        """
-        return MissRateOf({key: self.results[key] for key in self.rates.percent})
-
-    @property
-    def average_precision(self) -> dict[str, float | None]:
-        """AP, AP50 and AP75 in percent (COCO's)."""
-        return dict(self.results["average_precision"])
-
-    def to_frame(self) -> pandas.DataFrame:
-        """Return the table as a pandas.DataFrame: a row per subset, miss rates in percent in columns "iou_0.50", ..."""
-        from alfnet.evaluation.table import as_frame
-
-        return as_frame(self)
-
-    def plot(self, subsets: Sequence[str] | None = None, axes: Axes | None = None) -> Axes:
-        """Draw miss rate over FPPI, a line per IoU and subset (the first one unless others are named); return the axes."""
-        from alfnet.evaluation.plot import plot_curves
-
-        return plot_curves(self, subsets, axes)
-
-    def __str__(self) -> str:
-        from alfnet.evaluation.table import as_text
-
-        return as_text(self)
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 def with_sizes(truth: GroundTruth, found: Detections) -> GroundTruth:
@@ -142,36 +36,6 @@ def with_sizes(truth: GroundTruth, found: Detections) -> GroundTruth:
         return truth
     sizes = np.where(np.isnan(truth.image_sizes), found.image_sizes, truth.image_sizes)
     return replace(truth, image_sizes=sizes)
-
-
-class MissRateOf(Mapping[str, "float | None"]):
-    """Miss rates in percent by subset; by subset and IoU threshold with two keys."""
-
-    def __init__(self, percent: dict[str, dict[str, float | None]]) -> None:
-        self._percent = percent
-        self._first = next(iter(percent.values()))
-
-    def __getitem__(self, key: str | tuple[str, float]) -> float | None:
-        """Miss rate of a subset at the first IoU threshold, or with (subset, IoU) at that one."""
-        subset, row = key, self._first
-        if isinstance(key, tuple):
-            subset, iou = key
-            if iou_key(iou) not in self._percent:
-                there = ", ".join(name.removeprefix("iou_") for name in self._percent)
-                raise KeyError(f"IoU {iou:g} was not evaluated; there are {there}")
-            row = self._percent[iou_key(iou)]
-        if subset not in row:
-            raise KeyError(f"no subset {subset!r}; there are {', '.join(row)}")
-        return row[str(subset)]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._first)
-
-    def __len__(self) -> int:
-        return len(self._first)
-
-    def __repr__(self) -> str:
-        return repr(self._first)
 
 
 def evaluate_files(

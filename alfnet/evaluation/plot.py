@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from alfnet.errors import AlfnetError
+from alfnet.errors import AlfnetError, extra_needed
 from alfnet.evaluation.curves import thin
-from alfnet.extras import extra_needed
+from alfnet.evaluation.miss_rate import MissRates, miss_rates_at_points
+from alfnet.evaluation.protocol import Protocol
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from alfnet.evaluation.evaluate import Evaluation
 
 _FPPI_TICKS = (0.001, 0.01, 0.1, 1, 10, 100)
 _MISS_RATE_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 
 
-def plot_curves(evaluation: Evaluation, subsets: Sequence[str] | None = None, axes: Axes | None = None) -> Axes:
-    """Draw the curves of some subsets (the first one unless named) at all IoU thresholds, log over log; return the axes.
+def plot_curves(rates: MissRates, protocol: Protocol, subsets: Sequence[str], axes: Axes | None = None) -> Axes:
+    """Draw the curves of some subsets at all IoU thresholds, log over log; return the axes.
 
     A curve begins at its first false positive: before it FPPI is 0, which a logarithm has no place for. Dots are where
     the protocol reads the curve. Raises AlfnetError for an unknown subset.
@@ -27,30 +26,26 @@ def plot_curves(evaluation: Evaluation, subsets: Sequence[str] | None = None, ax
     with extra_needed("notebook"):
         import matplotlib.pyplot as plt
         from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-    from alfnet.evaluation.miss_rate import miss_rates_at_points
 
     if axes is None:
         _, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    names = [evaluation.subsets[0].name] if subsets is None else list(subsets)
     lowest, most = 1.0, 1.0
-    for key, curves in evaluation.rates.curves.items():
-        for name in names:
+    for key, curves in rates.curves.items():
+        for name in subsets:
             if name not in curves:
                 raise AlfnetError(f"no subset {name!r} was evaluated; there are: {', '.join(curves)}")
             curve = curves[name]
             if curve is None or curve.fppi[-1] == 0:
                 continue
-            points = thin(curve, protocol=evaluation.protocol)
+            points = thin(curve, protocol=protocol)
             shown = points.fppi > 0
-            percent = evaluation.results[key][name]
+            percent = rates.percent[key][name]
             label = f"{name}, IoU {key.removeprefix('iou_')}: {percent:.2f} %"
             (line,) = axes.plot(points.fppi[shown], points.miss_rate[shown], label=label, linewidth=1.5)
             first = points.fppi[shown][0]
             at = [
                 (fppi, rate)
-                for fppi, rate in zip(
-                    evaluation.protocol.fppi_points, miss_rates_at_points(curve, evaluation.protocol), strict=True
-                )
+                for fppi, rate in zip(protocol.fppi_points, miss_rates_at_points(curve, protocol), strict=True)
                 if first <= fppi <= points.fppi[-1] and rate > 0
             ]
             axes.plot(*zip(*at, strict=True), "o", color=line.get_color(), markersize=3) if at else None

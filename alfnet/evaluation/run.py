@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from alfnet.evaluation.evaluate import evaluate_files, evaluate_variant
-from alfnet.evaluation.table import print_evaluation
+from alfnet.evaluation.printing import print_error_kinds
 from alfnet.files import atomic_path, write_json, write_text
 
 
@@ -57,16 +57,13 @@ def evaluate_and_print(
     for warning in evaluation.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     console = Console()
-    print_evaluation(evaluation, console)
-    if errors or page is not None or got:
-        from alfnet.evaluation.findings import print_answer, print_error_kinds
-
-        if errors:
-            print_error_kinds([evaluation.errors(iou=threshold) for threshold in sorted(set(iou))], console)
-        if page is not None:
-            evaluation.write_page(page, images)
-        if got:
-            print_answer(evaluation.explain(*got), console)
+    evaluation.print(console)
+    if errors:
+        print_error_kinds([evaluation.errors(iou=threshold) for threshold in sorted(set(iou))], console)
+    if page is not None:
+        evaluation.write_page(page, images)
+    if got:
+        evaluation.explain(*got).print(console)
 
 
 def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 
 from alfnet.errors import AlfnetError
-from alfnet.evaluation.compare import Comparison
+from alfnet.evaluation.comparison import Comparison
 from alfnet.evaluation.error_kinds import FALSE_POSITIVE_MEANINGS, KINDS, MISS_MEANINGS, NAMES, UP_TO, ErrorKinds
 from alfnet.reading.ground_truth import GroundTruth
 

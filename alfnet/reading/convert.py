@@ -12,7 +12,8 @@ import numpy as np
 from alfnet.errors import AlfnetError
 from alfnet.files import atomic_path
 from alfnet.outputs import check_replaceable, starts_with
-from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
 
 _HEADING = "image_id,x,y,width,height,score"

@@ -14,7 +14,8 @@ from alfnet.evaluation.miss_rate import SUBSETS, outside
 from alfnet.evaluation.outcomes import outcomes
 from alfnet.files import atomic_path, write_json, write_text
 from alfnet.params import Params
-from alfnet.reading.ground_truth import GroundTruth, read_ground_truth
+from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import read_detections
 from alfnet.report.charts import csv_text, filled, rows_of, write_png
 from alfnet.report.curves import curves_frame, steps_frame, training_frame

@@ -12,9 +12,8 @@ import numpy as np
 
 from alfnet.detection.detections import Detections
 from alfnet.detection.timing import available_cores
-from alfnet.errors import AlfnetError
+from alfnet.errors import AlfnetError, extra_needed
 from alfnet.export.settings import METADATA_KEY, ExportSettings, read_description
-from alfnet.extras import extra_needed
 
 MEAN_COLOUR = (104, 117, 124)
 """B G R: the channel means of `alfnet.network.alfnet`, rounded; what an image is padded with (a test compares)."""
