@@ -15,7 +15,7 @@ from alfnet.evaluation.protocol import CITYPERSONS, find_protocol
 from alfnet.network.origin import read_origin
 from alfnet.params import DetectSettings
 from alfnet.progress import progress_report
-from alfnet.reading.ground_truth import read_ground_truth
+from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import read_detections
 
 IOU = 0.5
