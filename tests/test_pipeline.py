@@ -36,11 +36,14 @@ PROJECT = (
 )
 VARIANTS = ("resnet50-1s", "mobilenet-2s")
 SEEDS = (1, 2)
-# Imported by functions that commands call and no stage does.
+# Imported by functions that commands call and no stage does: stages read the ground truth that the pipeline made.
+OTHER_GROUND_TRUTHS = {"alfnet/annotations/mat_file.py", "alfnet/annotations/vbb.py"}
+EXPLORER = {"alfnet/explorer/data.py", "alfnet/explorer/page.py"}
 FOR_COMMANDS = {
     "detect": {"alfnet/profiles.py"},
-    "validate": {"alfnet/profiles.py", "alfnet/explorer/data.py", "alfnet/explorer/page.py"},
-    "evaluate": {"alfnet/explorer/data.py", "alfnet/explorer/page.py"},
+    "validate": {"alfnet/profiles.py"} | EXPLORER | OTHER_GROUND_TRUTHS,
+    "evaluate": EXPLORER | OTHER_GROUND_TRUTHS,
+    "report": OTHER_GROUND_TRUTHS,
 }
 
 
