@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from pathlib import Path
 
 from alfnet.runtime import configure
@@ -12,9 +13,9 @@ configure("portable")
 
 from safetensors.torch import save_file  # noqa: E402
 
-from alfnet.files import write_json  # noqa: E402
+from alfnet.files import write_json, write_text  # noqa: E402
 from alfnet.training.checkpoints import Checkpoints  # noqa: E402
-from alfnet.training.run import _one_of_several  # noqa: E402
+from alfnet.training.processes import one_of_several  # noqa: E402
 from alfnet.training.state import RunState  # noqa: E402
 from alfnet.training.train import train, training_fabric  # noqa: E402
 from tests.test_training_train import (  # noqa: E402
@@ -39,7 +40,11 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=20)
     parser.add_argument("--stop-after", type=int)
     parser.add_argument("--die-after", type=int)
+    parser.add_argument("--pids", type=Path)
+    parser.add_argument("--busy", action="store_true")
     parser.add_argument("--scratch", type=Path)
+    parser.add_argument("--batch-norm", default="fixed")
+    parser.add_argument("--precision", default="32-true")
     given = parser.parse_args()
     train_settings = settings(
         updates=given.updates,
@@ -48,7 +53,7 @@ def main() -> None:
         steps=given.steps,
         learning_rate=constant_rate() | {"peak": 1e-4},
         log_every=1,
-    )
+    ).model_copy(update={"precision": given.precision})
     recorder = Recorder()
     fabric = training_fabric(train_settings, machine(devices=given.devices), loggers=[recorder])
 
@@ -59,10 +64,14 @@ def main() -> None:
             from alfnet.errors import AlfnetError
 
             raise AlfnetError("made to fail")
+        if run.update == 3 and given.pids is not None:
+            write_text(given.pids / f"{fabric.global_rank}", f"{os.getpid()}")
+            while given.busy:
+                time.sleep(1)  # with something else than the others
 
-    with _one_of_several(fabric):
+    with one_of_several(fabric):
         model = train(
-            network(batch_norm="fixed"),  # trained, differences of rounding grow by themselves within a few updates
+            network(batch_norm=given.batch_norm),
             samples((noisy_pictures(None), given.images), train_settings),
             train_settings,
             THRESHOLDS["2"],

@@ -22,7 +22,7 @@ from alfnet.profiles import load_profile
 from alfnet.training.batch_losses import BatchLosses
 from alfnet.training.checkpoints import Checkpoints
 from alfnet.training.samples import TrainingSamples, loader
-from alfnet.training.schedule import make_optimizer
+from alfnet.training.schedule import learning_rate_schedule, make_optimizer
 from alfnet.training.state import RunState
 from alfnet.training.train import train, training_fabric, update_batches
 from alfnet.training.weight_average import WeightAverage
@@ -274,7 +274,6 @@ def test_loss_that_is_not_finite_stops_the_run(images, tmp_path):
 
 def test_learning_rate_schedules():
     from alfnet.params import LearningRateSettings
-    from alfnet.training.schedule import learning_rate_schedule
 
     def rates(**values) -> list[float]:
         optimizer = torch.optim.AdamW([torch.zeros(1, requires_grad=True)], 1e-4)
@@ -371,14 +370,18 @@ def test_an_update_waits_for_nothing_on_the_device(images, micro_batches):
     model = network().train()
     module, optimizer = fabric.setup(model, make_optimizer(model.parameters(), train_settings))
     losses = BatchLosses(module, train_settings, THRESHOLDS["2"], fabric)
+    schedule = learning_rate_schedule(optimizer, train_settings.learning_rate, 6)
+    average = WeightAverage(model, 0.9)
     batches = list(update_batches(samples(images, train_settings), train_settings, machine(), fabric, first_update=0))
     state = RunState()
     for batch in batches[:2]:
         with Counter() as counter:
             found = losses.backward(batch, [1, 2])
+            optimizer.step()
+            optimizer.zero_grad()
+            average.update(module.module)
+            schedule.step()
             state.advance(found, batch)
-        optimizer.step()
-        optimizer.zero_grad()
     assert counter.waits == []  # the first update makes the constants, which are kept
     with Counter() as counter:
         state.collect(fabric)

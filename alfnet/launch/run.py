@@ -235,21 +235,21 @@ class _Work:
                 if self.options.gpus:
                     environment["CUDA_VISIBLE_DEVICES"] = str(self.options.gpus[row.slot % len(self.options.gpus)])
                 row.job = Job(row.variant, row.seed, self.trees.make(row.name), environment)
-        if self.options.on == "slurm":
-            with self.executor.batch():
+        # Ctrl-C reaches all processes of a terminal, but it is this one that stops the jobs; it waits until they are noted.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            if self.options.on == "slurm":
+                with self.executor.batch():
+                    handles = [self.executor.submit(row.job) for row in rows]
+                with (self.folder / "slurm-jobs").open("a") as file:
+                    file.write("".join(f"{handle.job_id}\n" for handle in handles))
+            else:
                 handles = [self.executor.submit(row.job) for row in rows]
-            with (self.folder / "slurm-jobs").open("a") as file:
-                file.write("".join(f"{handle.job_id}\n" for handle in handles))
-        else:
-            # Ctrl-C reaches all processes of a terminal: it is this one that stops the jobs.
-            before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-            try:
-                handles = [self.executor.submit(row.job) for row in rows]
-            finally:
-                signal.signal(signal.SIGINT, before)
-        for row, handle in zip(rows, handles, strict=True):
-            row.handle, row.state, row.runs = handle, "running", row.runs + 1
-            row.started, row.log = time.monotonic(), Path(handle.paths.stdout)
+            for row, handle in zip(rows, handles, strict=True):
+                row.handle, row.state, row.runs = handle, "running", row.runs + 1
+                row.started, row.log = time.monotonic(), Path(handle.paths.stdout)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _look(self, row: _Progress) -> None:
         row.seconds = time.monotonic() - row.started

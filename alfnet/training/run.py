@@ -26,6 +26,7 @@ from alfnet.params import Params, TrainSettings
 from alfnet.progress import progress_report
 from alfnet.training.checkpoints import Checkpoints, fingerprint
 from alfnet.training.decoded import decode_images
+from alfnet.training.processes import one_of_several
 from alfnet.training.samples import TrainingSamples
 from alfnet.training.state import RunState
 from alfnet.training.train import train, training_fabric
@@ -75,13 +76,29 @@ def train_variant(
         _hand_over(scratch, out.parent / SNAPSHOTS, [])
         return
 
-    training, thresholds = params.training(name), params.thresholds(name)
-    fold = params.data.fold(seed)
-    images = load_fold(cache, "train", fold)
-    folder = params.data.images_folder
-    samples = TrainingSamples(images, folder, training.augment, seed=seed, cache_bytes=DECODED_BYTES)
+    training = params.training(name)
+    images = load_fold(cache, "train", params.data.fold(seed))
+    samples = TrainingSamples(images, params.data.images_folder, training.augment, seed=seed, cache_bytes=DECODED_BYTES)
     samples.check_files()
     fabric = training_fabric(training, params.machine, loggers=list(loggers))
+    with one_of_several(fabric):
+        _train(params, name, seed, fabric, samples, first, cache, out, scratch, stop_with_parent)
+
+
+def _train(
+    params: Params,
+    name: str,
+    seed: int,
+    fabric: Fabric,
+    samples: TrainingSamples,
+    first: Path,
+    cache: Path,
+    out: Path,
+    scratch: Path,
+    stop_with_parent: bool,
+) -> None:
+    training, thresholds = params.training(name), params.thresholds(name)
+    images, folder, fold = samples.images, samples.folder, params.data.fold(seed)
     network = make_network(first, seed)
     settings = {
         "network": network.settings.model_dump(mode="json"),
@@ -97,7 +114,6 @@ def train_variant(
     with (
         checkpoints if fabric.is_global_zero else nullcontext(),
         _stopping(checkpoints),
-        _one_of_several(fabric),
         progress_report(f"train {name}-{seed}", training.updates) as report,
     ):
         if params.machine.decoded_images:
@@ -215,25 +231,6 @@ def _stopping(checkpoints: Checkpoints) -> Iterator[None]:
 
 class _TerminatedError(BaseException):
     """SIGTERM has come; nothing that mends errors may catch it."""
-
-
-@contextmanager
-def _one_of_several(fabric: Fabric) -> Iterator[None]:
-    """Name the process in its errors, and say in a line what the end of another one looks like from here."""
-    try:
-        yield
-    except AlfnetError as error:
-        where = f"process {fabric.global_rank} of {fabric.world_size}: " if fabric.world_size > 1 else ""
-        raise AlfnetError(f"{where}{error}") from None
-    except RuntimeError as error:
-        # What gloo and NCCL raise has types of its own or none, but their names are in it.
-        said = f"{type(error).__name__} {error}".lower()
-        if fabric.world_size == 1 or not any(w in said for w in ("gloo", "nccl", "connection", "distributed")):
-            raise
-        raise AlfnetError(
-            f"process {fabric.global_rank} of {fabric.world_size}: another process of this training has ended or cannot "
-            "be reached; its own message says why"
-        ) from None
 
 
 def _parents() -> tuple[int, ...]:

@@ -127,7 +127,7 @@ class TrainingSamples(Dataset[tuple[Sample, str, SampleKey]]):
     def __getitem__(self, key: SampleKey) -> tuple[Sample, str, SampleKey]:
         epoch, index = key
         image = self.images[index]
-        rng = _generator(self.seed, _SAMPLE, epoch, index)
+        rng = sample_generator(self.seed, epoch, index)
         sample = augment(self._pixels(index), image.pedestrians, image.ignore_regions, self.settings, rng)
         return sample, image.file_name, key
 
@@ -189,6 +189,11 @@ def sample_order(seed: int, images: int, batch: int, update: int) -> list[Sample
 @functools.lru_cache(maxsize=4)
 def _permutation(seed: int, images: int, epoch: int) -> np.ndarray:
     return _generator(seed, _ORDER, epoch).permutation(images)
+
+
+def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """The source of all random numbers of a sample."""
+    return _generator(seed, _SAMPLE, epoch, index)
 
 
 def _generator(seed: int, *stream: int) -> np.random.Generator:

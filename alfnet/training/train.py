@@ -16,6 +16,7 @@ from alfnet.params import IouThresholds, MachineSettings, TrainSettings
 from alfnet.runtime import make_fabric
 from alfnet.training.batch_losses import BatchLosses
 from alfnet.training.checkpoints import Checkpoints
+from alfnet.training.processes import end_with_starter
 from alfnet.training.samples import Batch, TrainingSamples, loader, on_device
 from alfnet.training.schedule import learning_rate_schedule, make_optimizer
 from alfnet.training.state import RunState
@@ -125,5 +126,6 @@ def training_fabric(settings: TrainSettings, machine: MachineSettings, **options
         strategy=strategy,
         **options,
     )
+    end_with_starter(fabric)
     fabric.launch()
     return fabric
