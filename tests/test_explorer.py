@@ -19,6 +19,7 @@ from alfnet.explorer.page import MARK, explorer_html, write_explorer
 from alfnet.reading.ground_truth import GroundTruth
 from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
+from tests.browser import open_browser
 
 Case = tuple[GroundTruth, Detections]
 
@@ -121,3 +122,27 @@ def test_without_people_there_is_a_page(case: Case) -> None:
     assert data["facts"][0] == ["Miss rate", "–"]
     assert {row[1] for row in data["cases"]} <= {"false"}
     assert content_of(explorer_html(data)) == data
+
+
+@pytest.mark.slow
+def test_a_browser_shows_the_cases_and_enlarges_them(case: Case, tmp_path: Path) -> None:
+    kinds = error_kinds(outcomes(*case))
+    write_explorer(tmp_path / "page.html", explorer_data(kinds, "a title"))
+    misses, wrong = (sum(count[place] for count in kinds.counts().values()) for place in (1, 0))
+    driver = open_browser(tmp_path / "chromium")
+    try:
+        driver.get((tmp_path / "page.html").as_uri())
+        assert driver.execute_script("return document.documentElement.dataset.ready") == "true"
+        cards = "return document.querySelectorAll('#cards .card').length"
+        assert driver.execute_script(cards) == misses
+        driver.execute_script("document.querySelector('input[value=false]').click()")
+        assert driver.execute_script(cards) == wrong
+        driver.execute_script("document.querySelector('#cards button').click()")
+        title = "return document.getElementById('dialog-title').textContent"
+        first = driver.execute_script(title)
+        driver.execute_script("document.getElementById('next').click()")
+        assert driver.execute_script(title) != first
+        assert driver.execute_script("return document.querySelectorAll('#view .false').length") > 0
+        assert [entry["message"] for entry in driver.get_log("browser")] == []
+    finally:
+        driver.quit()

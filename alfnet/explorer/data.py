@@ -27,12 +27,13 @@ def explorer_data(kinds: ErrorKinds, title: str, pictures: Mapping[int, str] | N
 
     pictures: addresses of the images by image id, as the page is to use them (`find_pictures`).
 
-    {"title", "subset", "iou", "facts": [[name, value], ...], "kinds": [[key, name, meaning of a false positive, of a
-    miss, false positives, misses, miss rate left], ...], "sets": [name], "groups": [[key, name], ...], "cases": [[image,
-    group, kind, x, y, width, height, score or None, height, visible part or None], ...], "images": [{"name", "src",
-    "width", "height", "truths": [[x, y, width, height, ignored, height, visible or None], ...], "sets": [{"detections":
-    [[x, y, width, height, score, state, kind or -1], ...], "found": [score or None, ...]}]}, ...]}. States are those of
-    `alfnet.evaluation.matching`; kinds are places in "kinds"; only images with a case are in the list.
+    {"title", "facts": [[name, value], ...], "kinds": [[key, name, meaning of a false positive, of a miss, false
+    positives, misses, miss rate left], ...], "names": [of every kind], "sets": [name], "groups": [[key, name], ...],
+    "cases": [[image, group, kind, x, y, width, height, score or None, height, visible part or None], ...], "images":
+    [{"name", "src", "width", "height", "truths": [[x, y, width, height, ignored, height, visible or None], ...], "sets":
+    [{"detections": [[x, y, width, height, score, state, place of the kind in "names" or -1], ...], "found": [score or
+    None, ...]}]}, ...]}. States are those of `alfnet.evaluation.matching`; a case's kind is a place in "kinds"; only
+    images with a case are in the list.
     """
     outcomes = kinds.outcomes
     truth, detections = outcomes.ground_truth, outcomes.detections
@@ -191,6 +192,7 @@ def _page(
         "title": title,
         "facts": facts,
         "kinds": table,
+        "names": [NAMES[kind] for kind in KINDS],
         "sets": ["detections"] * len(sets),
         "groups": groups,
         "cases": cases,

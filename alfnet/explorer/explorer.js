@@ -1,35 +1,12 @@
 "use strict";
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const byId = (id) => document.getElementById(id);
 const A_PAGE = 48;
 const two = data.sets.length > 1;
 const RIGHT = 1, NEITHER = 2;
 
-function html(parent, tag, attributes = {}, text = "") {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  if (text) element.textContent = text;
-  parent.append(element);
-  return element;
-}
-
-function svg(parent, tag, attributes = {}, text = "") {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  if (text) element.textContent = text;
-  parent.append(element);
-  return element;
-}
-
 const [IMAGE, GROUP, KIND, X, Y, WIDTH, HEIGHT, SCORE, TALL, VISIBLE] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 const count = Object.fromEntries(data.groups.map(([key]) => [key, data.cases.filter((c) => c[GROUP] === key).length]));
-
-function rectangle(parent, kind, [x, y, width, height], title, here) {
-  const group = svg(parent, "g", { class: kind + (here ? " here" : "") });
-  for (const part of ["halo", "line"]) svg(group, "rect", { class: `box ${part}`, x, y, width, height });
-  if (title) svg(group, "title", {}, title);
-}
 
 /** Draw an image's part [x, y, width, height] with all boxes; `chosen` is the box of the case. */
 function draw(parent, image, part, chosen, size) {
@@ -37,29 +14,28 @@ function draw(parent, image, part, chosen, size) {
   if (image.src) svg(layer, "image", { href: image.src, width: image.width, height: image.height });
   else svg(layer, "rect", { width: image.width, height: image.height, fill: "#3b434b" });
   const near = ([x, y, w, h]) => x < part[0] + part[2] && y < part[1] + part[3] && x + w > part[0] && y + h > part[1];
-  const same = (box) => [0, 1, 2, 3].every((i) => Math.abs(box[i] - chosen[i]) < 1e-6);
+  const here = (box) => ([0, 1, 2, 3].every((i) => Math.abs(box[i] - chosen[i]) < 1e-6) ? " here" : "");
   image.truths.forEach((t, i) => {
     if (!near(t)) return;
-    const found = image.sets.some((set) => set.found[i] !== null);
-    const kind = t[4] ? "ignored" : found && !two ? "truth" : image.sets.every((set) => set.found[i] !== null) ? "truth" : "missed";
+    const found = two ? image.sets.every((set) => set.found[i] !== null) : image.sets.some((set) => set.found[i] !== null);
+    const kind = t[4] ? "ignored" : found ? "found" : "missed";
     const visible = t[6] === null ? "" : `, ${Math.round(100 * t[6])} % visible`;
-    rectangle(layer, kind, t, `${t[4] ? "ignored annotation" : "pedestrian"}, ${t[5]} px tall${visible}`, same(t));
+    rectangle(layer, kind + here(t), t, `${t[4] ? "ignored annotation" : "pedestrian"}, ${t[5]} px tall${visible}`);
   });
+  const labels = [];
   image.sets.forEach((set, number) => {
     for (const d of set.detections) {
       if (!near(d)) continue;
-      const kind = two ? (d[5] === NEITHER ? "neither" : number ? "second" : "right") : d[5] === RIGHT ? "right" : d[5] === NEITHER ? "neither" : "wrong";
-      const what = d[5] === RIGHT ? "correct" : d[5] === NEITHER ? "not counted" : `false positive: ${named(d[6])}`;
-      rectangle(layer, kind, d, `${two ? `${"AB"[number]}: ` : ""}${what}, score ${d[4]}`, same(d));
-      if (d[5] !== NEITHER) {
-        svg(layer, "text", { class: "score", x: d[0], y: d[1] - size * 0.25, "font-size": size }, (two ? "AB"[number] + " " : "") + d[4].toFixed(2));
-      }
+      const [x, y, , , score, state, why] = d;
+      const kind = state === NEITHER ? "neither" : two ? ["correct", "second"][number] : state === RIGHT ? "correct" : "false";
+      const what = state === RIGHT ? "correct" : state === NEITHER ? "not counted" : `false positive: ${data.names[why] ?? ""}`;
+      rectangle(layer, kind + here(d), d, `${two ? `${"AB"[number]}: ` : ""}${what}, score ${score}`);
+      if (state !== NEITHER) labels.push({ x, y, score, text: (two ? "AB"[number] + " " : "") + score.toFixed(2) });
     }
   });
+  scoreLabels(layer, labels, part, size);
   return layer;
 }
-const names = ["background", "badly placed", "too small or too large", "double", "crowd or occlusion", "on an ignored class", "score too low"];
-const named = (place) => names[place] ?? "";
 
 /** The part of an image around a box, 4 : 5. */
 function around(image, box, factor) {
@@ -112,15 +88,13 @@ for (const [i, [key, name]] of data.groups.entries()) {
   html(label, "span", {}, `${name}: ${count[key]}`);
 }
 const kind = byId("kind");
-html(kind, "option", { value: "" }, "all");
-data.kinds.forEach(([, name], place) => html(kind, "option", { value: String(place) }, name));
+fillSelect(kind, [["", "all"], ...data.kinds.map(([, name], place) => [String(place), name])], "");
 const order = byId("order");
-for (const [value, name] of [["", two ? "tallest first" : "surest or tallest first"], ["image", "by image"], ["small", "smallest first"], ["hidden", "least visible first"]]) {
-  html(order, "option", { value }, name);
-}
-const KEY = two
-  ? [["truth", "pedestrian"], ["missed", "missed by one"], ["right", "A"], ["second", "B"], ["ignored", "ignored annotation"], ["neither", "not counted"]]
-  : [["truth", "pedestrian"], ["missed", "missed"], ["right", "correct"], ["wrong", "false positive"], ["ignored", "ignored annotation"], ["neither", "not counted"]];
+fillSelect(order, [["", two ? "tallest first" : "surest or tallest first"], ["image", "by image"], ["small", "smallest first"], ["hidden", "least visible first"]], "");
+const KEY = [
+  ["found", "pedestrian"], ...(two ? [["missed", "missed by one"], ["correct", "A"], ["second", "B"]] : [["missed", "missed"], ["correct", "correct"], ["false", "false positive"]]),
+  ["ignored", "ignored annotation"], ["neither", "not counted"],
+];
 for (const [name, meaning] of KEY) {
   const item = html(byId("key"), "li");
   rectangle(svg(item, "svg", { viewBox: "0 0 34 18", "aria-hidden": "true" }), name, [4.5, 3.5, 25, 11]);
@@ -179,14 +153,8 @@ function open(index) {
   byId("dialog-title").textContent = `${image.name} · ${data.kinds[c[KIND]][1]} · ${caption(c)}`;
   if (!byId("dialog").open) byId("dialog").showModal();
 }
-byId("previous").addEventListener("click", () => open(opened - 1));
-byId("next").addEventListener("click", () => open(opened + 1));
-byId("close").addEventListener("click", () => byId("dialog").close());
-byId("dialog").addEventListener("click", (event) => event.target === byId("dialog") && byId("dialog").close());
-byId("dialog").addEventListener("keydown", (event) => {
-  if (event.key === "ArrowLeft") open(opened - 1);
-  if (event.key === "ArrowRight") open(opened + 1);
-});
+turningDialog(byId("dialog"), { previous: byId("previous"), next: byId("next"), close: byId("close") }, (by) => open(opened + by));
 for (const control of [byId("groups"), kind, order, byId("around")]) control.addEventListener("change", () => { page = 0; update(); });
 update();
+showScrolling(byId("kinds"));
 document.documentElement.dataset.ready = "true";

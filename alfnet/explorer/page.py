@@ -21,19 +21,32 @@ def write_explorer(path: Path, data: dict[str, Any]) -> None:
 
 def explorer_html(data: dict[str, Any]) -> str:
     """Return the page as text."""
-    # A "</script>" inside a string would end the script element.
-    content = json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=False).replace("<", "\\u003c")
     parts = {
         "@TITLE@": html.escape(str(data["title"])),
-        "/*@STYLE@*/": _part("explorer.css"),
-        "/*@SCRIPT@*/": _part("explorer.js"),
-        "@DATA@": content,
+        "/*@STYLE@*/": shared_style() + _part("explorer.css"),
+        "/*@SCRIPT@*/": shared_script() + _part("explorer.js"),
+        "@DATA@": json_for_script(data),
     }
     page = _part("explorer.html")
     for mark, text in parts.items():
         before, after = page.split(mark)
         page = before + text + after
     return MARK + page
+
+
+def shared_style() -> str:
+    """The style that every page with boxes on images begins with."""
+    return _part("base.css")
+
+
+def shared_script() -> str:
+    """The script that every page with boxes on images begins with: elements, boxes, the enlarged image."""
+    return _part("dom.js") + _part("boxes.js")
+
+
+def json_for_script(value: Any) -> str:
+    """JSON to stand in a script element, which a "</script>" inside a string would end."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False).replace("<", "\\u003c")
 
 
 def _part(name: str) -> str:

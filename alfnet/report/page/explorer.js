@@ -128,12 +128,6 @@ function explorer(index) {
 
   /* Drawing. */
 
-  function rectangle(parent, kind, x, y, width, height, title) {
-    const group = svg(parent, "g", { class: kind });
-    for (const part of ["halo", "line"]) svg(group, "rect", { class: `box ${part}`, x, y, width, height });
-    if (title) svg(group, "title", {}, title);
-  }
-
   const kindName = (box) => {
     const kinds = box.drawn === "missed" ? index.missKinds : index.falseKinds;
     return kinds.find(([kind]) => kind === box.kind)?.[1] ?? "";
@@ -150,26 +144,12 @@ function explorer(index) {
     layer.replaceChildren();
     const shown = new Set(state.get("drawn").split(","));
     for (const [drawn] of DRAWN) {
-      if (shown.has(drawn)) for (const box of boxes) if (box.drawn === drawn) rectangle(layer, drawn, box.x, box.y, box.w, box.h, describe(box));
+      if (shown.has(drawn)) for (const box of boxes) if (box.drawn === drawn) rectangle(layer, drawn, [box.x, box.y, box.w, box.h], describe(box));
     }
-    if (labelled) labels(layer, boxes.filter((box) => box.score !== undefined && box.drawn !== "neither" && shown.has(box.drawn)), image);
-  }
-
-  /** Scores above their boxes; where two would overlap, the better stays and the other moves up, or is left out at the edge. */
-  function labels(layer, boxes, image) {
-    const size = image.width / 80;
-    const placed = [];
-    for (const box of [...boxes].sort((a, b) => b.score - a.score)) {
-      const [w, h] = [2.5 * size, 1.15 * size];
-      const x = Math.max(0, Math.min(box.x, image.width - w));
-      let y = Math.max(0, box.y - h);
-      const clash = () => placed.find((p) => x < p.x + w && p.x < x + w && y < p.y + h && p.y < y + h);
-      for (let other = clash(); other && y >= 0; other = clash()) y = other.y - h - 0.5;
-      if (y < 0) continue;
-      placed.push({ x, y });
-      if (y + h < box.y - h) svg(layer, "line", { class: "leader", x1: x + 1, x2: Math.max(box.x, x + 1), y1: y + h, y2: box.y });
-      svg(layer, "text", { class: "score", x: x + 1, y: y + h - size * 0.25, "font-size": size }, (box.score / 1000).toFixed(2));
-    }
+    if (!labelled) return;
+    const scored = boxes.filter((box) => box.score !== undefined && box.drawn !== "neither" && shown.has(box.drawn));
+    const texts = scored.map((box) => ({ ...box, text: (box.score / 1000).toFixed(2) }));
+    scoreLabels(layer, texts, [0, 0, image.width, image.height], image.width / 80);
   }
 
   function picture(parent, tag, i, kind) {
@@ -255,15 +235,8 @@ function explorer(index) {
     const order = [...new Set(listed.map((entry) => entry.i))];
     if (order.length) open(order[(order.indexOf(opened) + by + order.length) % order.length]);
   }
-  control("previous").addEventListener("click", () => turn(-1));
-  control("next").addEventListener("click", () => turn(1));
-  control("close").addEventListener("click", () => dialog.close());
+  turningDialog(dialog, { previous: control("previous"), next: control("next"), close: control("close") }, turn);
   dialog.addEventListener("close", () => { opened = -1; state.set({ image: "" }); });
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  dialog.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowLeft") turn(-1);
-    if (event.key === "ArrowRight") turn(1);
-  });
 
   /* The list. */
 
@@ -392,7 +365,7 @@ function explorer(index) {
   for (const [drawn, name, meaning] of DRAWN) {
     const label = html(control("drawn"), "label", { title: meaning });
     html(label, "input", { type: "checkbox", value: drawn });
-    rectangle(svg(label, "svg", { viewBox: "0 0 34 20", "aria-hidden": "true" }), drawn, 4.5, 3.5, 25, 13);
+    rectangle(svg(label, "svg", { viewBox: "0 0 34 20", "aria-hidden": "true" }), drawn, [4.5, 3.5, 25, 13]);
     label.append(name);
   }
   const on = (name, event, changes) => control(name).addEventListener(event, () => { state.set(changes()); update(); });

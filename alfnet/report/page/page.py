@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -14,6 +13,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from alfnet.explorer.page import json_for_script, shared_script, shared_style
 from alfnet.files import write_text
 from alfnet.params import Params
 from alfnet.report.charts import filled, library, rows_of
@@ -48,7 +48,7 @@ RENDERED = (
     "says anything about real streets. They were made easy so that two minutes of training teach something: people wear "
     "strong colours on a muted street, and their heights were chosen where thin networks can learn them."
 )
-_SCRIPTS = ("dom.js", "state.js", "charts.js", "explorer.js", "main.js")
+_SCRIPTS = ("state.js", "charts.js", "explorer.js", "main.js")
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ def write_page(path: Path, content: PageContent) -> None:
         .get_template("page.html")
         .render(
             title=f"ALFNet: {settings.profile}",
-            script=_scripts(*_SCRIPTS),
+            script=Markup(shared_script()) + _scripts(*_SCRIPTS),
             library=Markup(library()),
-            data=_json_for_script(_data(content)),
+            data=Markup(json_for_script(_data(content))),
             facts=[
                 ("Profile", settings.profile),
                 ("Data set", settings.data.name),
@@ -236,17 +236,12 @@ def _short(values: Sequence[float]) -> list[float]:
     return [float(f"{value:.4g}") for value in values]
 
 
-def _json_for_script(value: Any) -> Markup:
-    # A "</script>" inside a string would end the script element.
-    return Markup(json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))
-
-
 @functools.cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_part), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.globals["style"] = Markup(_part("style.css"))
+    environment.globals["style"] = Markup(shared_style() + _part("style.css"))
     return environment
 
 
