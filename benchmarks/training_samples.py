@@ -20,6 +20,7 @@ import numpy as np
 from alfnet.annotations.cache import CachedImage
 from alfnet.images import read_image, write_png
 from alfnet.params import load_params
+from alfnet.runtime import keep_freed_memory
 from alfnet.training.augment import augment
 from alfnet.training.decoded import decode_images
 from alfnet.training.samples import TrainingSamples, sample_generator
@@ -30,6 +31,7 @@ HEIGHT, WIDTH, ROUNDS = 1024, 2048, 6
 def main(number: int) -> None:
     """Print the table."""
     cv2.setNumThreads(1)
+    keep_freed_memory()  # as the loader's processes do
     settings = load_params("profiles/citypersons.yaml").train.augment
     people = np.array([[700, 400, 760, 546], [1500, 380, 1560, 526]], np.float32)
     none = np.zeros((0, 4), np.float32)

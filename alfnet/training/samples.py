@@ -24,6 +24,7 @@ from alfnet.boxes.targets import BoxLists
 from alfnet.errors import AlfnetError
 from alfnet.images import read_image
 from alfnet.params import AugmentSettings
+from alfnet.runtime import keep_freed_memory
 from alfnet.training.augment import Sample, augment
 from alfnet.training.decoded import DecodedImages
 
@@ -372,3 +373,4 @@ def _collate_guarded(items: list[tuple[Sample, str, SampleKey] | AlfnetError]) -
 
 def _set_up_worker(_: int) -> None:
     cv2.setNumThreads(1)  # the workers are the parallelism
+    keep_freed_memory()
