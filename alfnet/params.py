@@ -375,6 +375,24 @@ class ReportSettings(Settings):
     """Pixels to which wider images are scaled down on the page; every validation image is there."""
 
 
+class DeploySettings(Settings):
+    """Which detectors are exported, quantised to int8 and evaluated again, as the files that another runtime runs."""
+
+    variants: list[VariantName]
+    """Each of these variants, with every seed; empty: no such stage."""
+    format: Literal["openvino", "onnx"]
+    """Of the files, and so the runtime that they are measured with."""
+    calibration_images: Positive
+    """Training images, evenly over the data set, on which int8 sees how large activations get."""
+
+    @field_validator("variants")
+    @classmethod
+    def _different(cls, variants: list[str]) -> list[str]:
+        if len(set(variants)) != len(variants):
+            raise ValueError(f"{variants}: each variant once")
+        return variants
+
+
 class VariantSettings(Settings):
     """A row of the ablation table: a backbone and a number of steps."""
 
@@ -419,6 +437,7 @@ class Params(Settings):
     detect: DetectSettings
     evaluate: EvaluateSettings
     report: ReportSettings
+    deploy: DeploySettings
     variants: Annotated[dict[VariantName, VariantSettings], Field(min_length=1)]
 
     @field_validator("seeds")
@@ -454,6 +473,8 @@ class Params(Settings):
             raise ValueError(
                 "evaluate.tested: best has one set of weights to choose from; set train.snapshot_every to a number of updates"
             )
+        if unknown := [name for name in self.deploy.variants if name not in self.variants]:
+            raise ValueError(f"deploy.variants: {unknown[0]} is not among variants ({', '.join(self.variants)})")
         if both := sorted(self.synthetic.keys() & self.prepare.keys()):
             raise ValueError(f"synthetic.{both[0]} and prepare.{both[0]} would both write data/{both[0]}; rename one")
         for name, rendered in self.synthetic.items():

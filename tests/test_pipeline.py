@@ -29,6 +29,7 @@ PROJECT = (
     "streetscenes",
     "profiles",
     "weights",
+    "deploy/README.md",
     "tests/golden",
     "dvc.yaml",
     ".dvcignore",
@@ -40,6 +41,7 @@ SEEDS = (1, 2)
 OTHER_GROUND_TRUTHS = {"alfnet/annotations/mat_file.py", "alfnet/annotations/vbb.py"}
 EXPLORER = {"alfnet/explorer/data.py", "alfnet/explorer/page.py"}
 FOR_COMMANDS = {
+    "deploy": {"alfnet/profiles.py"} | EXPLORER | OTHER_GROUND_TRUTHS,
     "detect": {"alfnet/profiles.py"},
     "validate": {"alfnet/profiles.py"} | EXPLORER | OTHER_GROUND_TRUTHS,
     "evaluate": EXPLORER | OTHER_GROUND_TRUTHS,

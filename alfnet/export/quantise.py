@@ -27,6 +27,11 @@ def quantise(proto: onnx.ModelProto, calibration: Sequence[np.ndarray]) -> onnx.
     logging.getLogger("nncf").setLevel(logging.ERROR)
     with warnings.catch_warnings(action="ignore"), contextlib.redirect_stdout(io.StringIO()):
         import nncf
+        from nncf.quantization.advanced_parameters import (
+            AdvancedQuantizationParameters,
+            OverflowFix,
+            QuantizationParameters,
+        )
 
         quantised: onnx.ModelProto = nncf.quantize(
             proto,
@@ -34,6 +39,12 @@ def quantise(proto: onnx.ModelProto, calibration: Sequence[np.ndarray]) -> onnx.
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(calibration),
             fast_bias_correction=True,
+            advanced_parameters=AdvancedQuantizationParameters(
+                # Half the range of the weights: processors without VNNI add two products in 16 bits, which would overflow.
+                overflow_fix=OverflowFix.ENABLE,
+                # One range per tensor, which is all that ONNX Runtime's convolutions take.
+                activations_quantization_params=QuantizationParameters(per_channel=False),
+            ),
             ignored_scope=nncf.IgnoredScope(names=sensitive_nodes(proto), validate=False),
         )
     return quantised

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,6 +73,7 @@ def export_detector(
         save_onnx(proto, source)
         converted = ov.convert_model(str(source))
         converted.set_rt_info(description, [METADATA_KEY])
+        _number(converted)
         xml = Path(folder) / out.name
         ov.save_model(converted, str(xml), compress_to_fp16=export.half)
         difference = _checked(OpenVinoBackend(xml), model, export)
@@ -79,6 +82,13 @@ def export_detector(
             with atomic_path(out.with_suffix(suffix)) as temporary:
                 temporary.write_bytes(xml.with_suffix(suffix).read_bytes())
         return difference
+
+
+def _number(model: Any) -> None:
+    """Name an OpenVINO model's unnamed nodes by their order: it counts them over the life of a process."""
+    for index, node in enumerate(model.get_ordered_ops()):
+        if re.fullmatch(r"[A-Za-z]+_\d+", node.get_friendly_name()):
+            node.set_friendly_name(f"{node.get_type_name()}_{index}")
 
 
 def calibration_images(paths: Sequence[Path], export: ExportSettings) -> list[np.ndarray]:

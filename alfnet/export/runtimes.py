@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from alfnet.errors import AlfnetError
 from alfnet.export.graph import OUTPUTS
-from alfnet.export.settings import METADATA_KEY, ExportSettings, read_description
+from alfnet.export.settings import METADATA_KEY, ExportSettings, Format, read_description
 from alfnet.network.alfnet import CHANNEL_MEANS
 from alfnet.network.settings import NetworkSettings
 
@@ -142,6 +143,10 @@ def open_onnx(path: Path, device: str) -> OnnxBackend:
 def open_openvino(path: Path, device: str) -> OpenVinoBackend:
     """For `alfnet.detection.backend.BACKENDS`."""
     return OpenVinoBackend(path, device)
+
+
+OPEN: dict[Format, Callable[[Path, str], ExportedBackend]] = {"onnx": open_onnx, "openvino": open_openvino}
+"""By the format of a file: a function of the file and the device's name."""
 
 
 def _check_file(path: Path, suffix: str) -> None:

@@ -11,6 +11,7 @@ from alfnet.errors import AlfnetError
 from alfnet.network.settings import NetworkSettings
 
 Format = Literal["onnx", "openvino"]
+SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml"}
 METADATA_KEY = "alfnet"
 FORMAT_VERSION = 1
 

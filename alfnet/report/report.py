@@ -23,7 +23,7 @@ from alfnet.report.page.explorer import DetectionSet, FindImage, write_explorer_
 from alfnet.report.page.page import PageContent, write_page
 from alfnet.report.paper import THRESHOLDS_MODEL
 from alfnet.report.positives import positives_frame
-from alfnet.report.results import VariantResults, read_results, read_timings
+from alfnet.report.results import VariantResults, read_deployed, read_results, read_timings
 from alfnet.report.sheet import SHEET_IMAGES, choose_images, write_sheet
 from alfnet.report.summary import print_summary
 from alfnet.report.table import Table
@@ -74,7 +74,7 @@ def make_report(params: Params, *, root: Path) -> Report:
     find_image = image_finder(root / params.data.gallery_folder)
     reference = reference_variant(results)
     ablation = ablation_table(params, results)
-    report = Report(results, ablation, all_tables(params, results))
+    report = Report(results, ablation, all_tables(params, results, read_deployed(params, root)))
     frames = {
         "steps": steps_frame(results),
         "miss_rate": curves_frame(results),

@@ -101,6 +101,20 @@ class VariantResults:
         return self.fusion[combination][iou_key(iou)][subset]
 
 
+@dataclass(frozen=True)
+class DeployedResults:
+    """What the stage `deploy` measured of a variant, with each of the seeds."""
+
+    name: str
+    format: str
+    miss_rates: dict[str, dict[str, Any]]
+    """Per precision ("float32", "int8"): {"iou_0.50": {subset: Sample or None}, ...}, in percent."""
+    change: dict[str, Any]
+    """The same of int8 less float32, in points."""
+    bytes: int
+    """Of the first seed's int8 file."""
+
+
 def iou_key(iou: float) -> str:
     """Return the key of an IoU threshold in the summaries, 'iou_0.50'."""
     return f"iou_{iou:.2f}"
@@ -112,6 +126,48 @@ def read_results(params: Params, root: Path) -> list[VariantResults]:
     Raises AlfnetError, naming variant, file and the stage to run, where one is missing or not what was expected.
     """
     return [_read_variant(params, name, root) for name in params.variants]
+
+
+def read_deployed(params: Params, root: Path) -> list[DeployedResults]:
+    """Read what the stage `deploy` left, for the variants that it is asked for.
+
+    Raises AlfnetError, naming the stage to run, where a file is missing or not what was expected.
+    """
+    found = []
+    for name in params.deploy.variants:
+        reports = []
+        for seed in params.seeds:
+            path = root / "deploy" / name / str(seed) / "report.json"
+            reports.append((path, f"deploy@{name}-{seed}", _read(path, root, name, f"deploy@{name}-{seed}")))
+        try:
+            rates = {
+                precision: _over_seeds([report["miss_rates"][precision] for _, _, report in reports])
+                for precision in ("float32", "int8")
+            }
+            change = _over_seeds([report["change"] for _, _, report in reports])
+            size = int(reports[0][2]["bytes"]["int8"])
+            if not all(iou_key(iou) in row for row in (*rates.values(), change) for iou in (0.5, 0.75)):
+                raise KeyError("iou")
+        except (AttributeError, KeyError, TypeError, ValueError):
+            path, stage, _ = reports[0]
+            raise AlfnetError(
+                f"{_shown(path.parents[1], root)}: its report.json files do not hold the miss rates of {name} in float32 "
+                f"and int8; run: dvc repro -f {stage}"
+            ) from None
+        found.append(DeployedResults(name, params.deploy.format, rates, change, size))
+    return found
+
+
+def _over_seeds(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """{"iou_0.50": {subset: number or None}} of every seed as {"iou_0.50": {subset: Sample or None}}."""
+    merged: dict[str, Any] = {}
+    for key, row in reports[0].items():
+        values = {subset: tuple(report[key][subset] for report in reports) for subset in row}
+        merged[key] = {
+            subset: Sample(each) if any(value is not None for value in each) else None
+            for subset, each in values.items()
+        }
+    return merged
 
 
 def read_timings(params: Params, root: Path) -> dict[str, dict[str, Any]]:

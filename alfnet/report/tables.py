@@ -22,7 +22,7 @@ from alfnet.report.paper import (
     step_miss_rates,
     threshold_miss_rates,
 )
-from alfnet.report.results import VariantResults
+from alfnet.report.results import DeployedResults, VariantResults, iou_key
 from alfnet.report.statements import statements
 from alfnet.report.table import Cell, Column, Table
 
@@ -44,15 +44,18 @@ _MEASURED = (Column("mr_50", "MR, IoU 0.5"), Column("mr_75", "MR, IoU 0.75"))
 _PAPER = (Column("paper_mr_50", "Paper: MR, IoU 0.5"), Column("paper_mr_75", "Paper: MR, IoU 0.75"))
 
 
-def all_tables(params: Params, results: Sequence[VariantResults]) -> list[Table]:
-    """Return the tables besides the ablation table: steps, fusion, thresholds, backbones, subsets."""
-    return [
+def all_tables(
+    params: Params, results: Sequence[VariantResults], deployed: Sequence[DeployedResults] = ()
+) -> list[Table]:
+    """Return the tables besides the ablation table: steps, fusion, thresholds, backbones, subsets, and deploy if any is."""
+    tables = [
         steps_table(params, results),
         fusion_table(params, results),
         thresholds_table(params, results),
         backbones_table(params, results),
         subsets_table(params, results),
     ]
+    return [*tables, deploy_table(params, deployed)] if deployed else tables
 
 
 def ablation_table(params: Params, results: Sequence[VariantResults]) -> Table:
@@ -222,6 +225,31 @@ def subsets_table(params: Params, results: Sequence[VariantResults]) -> Table:
         f"50 to 75, medium 75 to 100, large ≥ 100, each ≥ 0.65; all ≥ 20, ≥ 0.2. {_comparison(params, results)}"
     )
     return Table("subsets", columns, tuple(rows), caption, tuple(params.seeds))
+
+
+def deploy_table(params: Params, deployed: Sequence[DeployedResults]) -> Table:
+    """Return what int8 costs: a row per deployed variant and IoU, with the change of every subset."""
+    rows: list[tuple[Cell, ...]] = []
+    for result in deployed:
+        for iou in IOUS:
+            rates = [result.miss_rates[precision][iou_key(iou)]["reasonable"] for precision in ("float32", "int8")]
+            changes = [result.change[iou_key(iou)].get(subset) for subset in SUBSETS]
+            rows.append((result.name, result.format, iou, *rates, *changes, result.bytes / 1e6))
+    columns = (
+        _VARIANT,
+        Column("format", "Format"),
+        Column("iou", "IoU"),
+        Column("float32", "MR, float32"),
+        Column("int8", "MR, int8"),
+        *(Column(f"change_{subset}", f"Change: {subset.capitalize()}") for subset in SUBSETS),
+        Column("int8_megabytes", "int8, MB"),
+    )
+    caption = (
+        "Exported detectors, last test step: miss rate in percent (Reasonable) of the file in float32 and of the one in int8, "
+        f"and by how many points int8 is higher, per subset. {_seeds(params)}Calibrated on "
+        f"{params.deploy.calibration_images} training images."
+    )
+    return Table("deploy", columns, tuple(rows), caption, tuple(params.seeds))
 
 
 def timings_table(results: Sequence[VariantResults], timings: Mapping[str, Mapping[str, Any]]) -> Table:
