@@ -56,6 +56,8 @@ def make_project(root: Path, params: Params, *, images: int = 9, parameters: int
     """Write everything that the report reads, for every variant; later steps and more steps are a little better."""
     rng = np.random.Generator(np.random.PCG64(seed))
     height, width = params.data.height, params.data.width
+    assert height is not None
+    assert width is not None
     truths = _ground_truth(rng, images, height, width)
     _write_json(root / "cache" / "ground_truth.json", truths)
     _draw_images(root / params.data.folder / "leftImg8bit" / "val", truths, rng)
@@ -102,7 +104,8 @@ def _make_run(
 
 
 def _ground_truth(rng: np.random.Generator, images: int, height: int, width: int) -> dict[str, Any]:
-    listed, annotations = [], []
+    listed: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image_id in range(1, images + 1):
         name = f"frankfurt_{image_id:06d}_000019_leftImg8bit.png"
         listed.append({"id": image_id, "im_name": name, "height": height, "width": width})

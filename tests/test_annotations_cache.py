@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def write_training_cache(path: Path, split: Split, out: Path, *, width: int, hei
     return making.write_training_cache(images, split, out, TrainingRule(minimum_height), str(path))
 
 
-def image(*rows: list[float], frame: int = 1) -> ImageAnnotations:
+def image(*rows: Sequence[float], frame: int = 1) -> ImageAnnotations:
     """Rows of [class, x, y, w, h], wholly visible, or with the visible [x, y, w, h] behind it."""
     full = [[row[0], *row[1:5], 0, *(row[5:] or row[1:5])] for row in rows]
     return ImageAnnotations(
@@ -181,7 +182,7 @@ def test_cover_rule_against_counted_pixels() -> None:
 
 
 def test_an_image_of_another_data_set_is_clipped_to_its_part_inside() -> None:
-    boxes_given = [[-10, -20, 50, 120], [180, 10, 40, 100], [300, 10, 40, 100], [90.5, 0, 10, 100]]
+    boxes_given: list[list[float]] = [[-10, -20, 50, 120], [180, 10, 40, 100], [300, 10, 40, 100], [90.5, 0, 10, 100]]
     one = annotated_image("a/b.jpg", 100, 200, boxes_given, pedestrian=[True, True, True, False])
     rule = TrainingRule(50, covered=None, clipping="inside")
     cache = making.training_cache([one], "train", rule)

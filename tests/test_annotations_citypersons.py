@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ FIELDS = ("cityname", "im_name", "bbs")
 ROW = [1, 947, 406, 17, 40, 24000, 950, 407, 14, 39]
 
 
-def image(*rows: list[float], city: str = "aachen", frame: int = 19) -> ImageAnnotations:
+def image(*rows: Sequence[float], city: str = "aachen", frame: int = 19) -> ImageAnnotations:
     values = np.array(rows, dtype=np.float64).reshape(-1, 10)
     return ImageAnnotations(city, f"{city}_000000_{frame:06}_leftImg8bit.png", values)
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -104,7 +105,7 @@ def test_a_batch_equals_single_images_in_any_form_and_order(tmp_path: Path) -> N
     detect = detector()
     singles = [detect(image) for image in images]
     Image.fromarray(images[1]).save(tmp_path / "b.png")
-    given = [images[0], tmp_path / "b.png", Image.fromarray(images[2]), images[3], images[4]]
+    given: list[Any] = [images[0], tmp_path / "b.png", Image.fromarray(images[2]), images[3], images[4]]
     for batch in (None, 1, 2, 8):
         several = detect(given, batch=batch)
         assert len(several) == 5

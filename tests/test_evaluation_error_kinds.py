@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def moved(by: float, box: tuple[float, ...] = PERSON) -> tuple[float, ...]:
     return (box[0] + by, *box[1:])
 
 
-SCENES = {
+SCENES: dict[str, Any] = {
     "right": (scene, ([PERSON], [PERSON]), [""], [""]),
     "nobody there": (scene, ([PERSON], [PERSON, (900, 100, 40, 100)]), ["", "background"], [""]),
     "no box": (scene, ([PERSON], []), [], ["background"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -59,7 +60,7 @@ def test_a_device_that_computes_otherwise_fails(tmp_path: Path, monkeypatch: pyt
 def test_boxes_that_differ_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     true, calls = agreement.select, []
 
-    def select(boxes: torch.Tensor, *rest: torch.Tensor, **values: float) -> object:
+    def select(boxes: torch.Tensor, *rest: torch.Tensor, **values: Any) -> object:
         calls.append(boxes)
         found = true(boxes, *rest, **values)
         return (
@@ -103,7 +104,7 @@ def test_resume_passes_and_a_lost_checkpoint_does_not(tmp_path: Path, monkeypatc
     true = training.make_network
     calls = []
 
-    def another(*kind: object) -> torch.nn.Module:
+    def another(*kind: Any) -> torch.nn.Module:
         calls.append(kind)
         network = true(*kind)
         if len(calls) == 3:  # who resumes without the checkpoint has other weights

@@ -9,6 +9,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -144,7 +145,12 @@ def photograph(**options: object) -> bytes:
     return content.getvalue()
 
 
-KINDS = {"baseline": {}, "progressive": {"progressive": True}, "full colour": {"subsampling": 0}, "grey": {}}
+KINDS: dict[str, dict[str, Any]] = {
+    "baseline": {},
+    "progressive": {"progressive": True},
+    "full colour": {"subsampling": 0},
+    "grey": {},
+}
 
 
 def jpeg(kind: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def own(folder: Path, **changes: Any) -> Path:
     return folder / "people.json"
 
 
-def boxes(*rows: list[float]) -> list[dict[str, Any]]:
+def boxes(*rows: Sequence[float]) -> list[dict[str, Any]]:
     return [{"id": n, "image_id": n % 3, "category_id": 1, "bbox": row} for n, row in enumerate(rows)]
 
 

@@ -66,7 +66,7 @@ def test_the_end_of_a_run_says_how_to_get_a_browser(root: Path, tmp_path: Path) 
         f"--rootdir={root}",
         "-p",
         "tests.conftest",
-        case,
+        str(case),
     ]
     for ci, code, said in (("", 0, "1 tests were left out"), ("true", 1, "1 failed")):
         environment = {"PATH": "/nowhere", "PYTHONPATH": str(root), "CI": ci}

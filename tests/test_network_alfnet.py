@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,12 @@ ANCHORS = AnchorSettings(widths=[[16, 24], [32, 48], [64, 80], [128, 160]], rati
 
 
 def settings(backbone: str = "mobilenet", steps: int = 2, **changes: object) -> NetworkSettings:
-    values = {"backbone_width": 0.125, "head_width": 0.125, "batch_norm": "trained", "batch_norm_momentum": 0.1}
+    values: dict[str, Any] = {
+        "backbone_width": 0.125,
+        "head_width": 0.125,
+        "batch_norm": "trained",
+        "batch_norm_momentum": 0.1,
+    }
     values |= {"freeze": False, "anchors": ANCHORS} | changes
     return NetworkSettings(backbone=backbone, steps=steps, **values)
 
@@ -72,7 +78,7 @@ def test_predictions_are_flattened_by_level_row_column_anchor(level: int, y: int
     model = network(steps=1)
     height, width = 64, 128
     sizes = [(height // stride, width // stride) for stride in (8, 16, 32, 64)]
-    blocks = model.steps[0]
+    blocks: Any = model.steps[0]
     features = [
         torch.zeros(1, block.conv.in_channels, rows, columns)
         for block, (rows, columns) in zip(blocks, sizes, strict=True)
@@ -133,10 +139,11 @@ def test_memory_format_does_not_change_the_predictions() -> None:
 
 def test_initialise_is_seeded_and_starts_every_score_at_one_percent() -> None:
     first, again, other = network(seed=1), network(seed=1), network(seed=2)
+    levels: Any = first.steps[1]
     for name, tensor in first.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[name])
     assert not torch.equal(first.p3.weight, other.p3.weight)
-    for level in first.steps[1]:
+    for level in levels:
         torch.testing.assert_close(level.logits.bias.sigmoid(), torch.full((2,), 0.01))
         assert not level.offsets.bias.any()
 

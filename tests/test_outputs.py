@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_outputs_are_compared_with_inputs_as_files(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.json").write_text("{}")
     (tmp_path / "link").symlink_to("in/a.json")
-    inputs = {"--detections": tmp_path / "in/a.json", "--images": [tmp_path / "in"], "--more": None}
+    inputs: dict[str, Any] = {"--detections": tmp_path / "in/a.json", "--images": [tmp_path / "in"], "--more": None}
     check_outputs({"--out": tmp_path / "in/found", "--curves": None}, inputs)
     for out in ("in/a.json", "link", "in/../in/a.json", "in", "."):
         with pytest.raises(AlfnetError, match="input"):

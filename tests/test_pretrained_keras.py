@@ -100,7 +100,8 @@ def detector_layers(backbone: str, steps: int) -> Layers:
     share = 1 / 16 if backbone == "resnet50" else 1 / 8
     writer = (resnet50_layers if backbone == "resnet50" else mobilenet_layers)(share)
     published = (512, 1024, 2048) if backbone == "resnet50" else (256, 512, 1024)
-    writer.heads(tuple(int(channels * share) for channels in published), steps, 1 / 32)
+    third, fourth, fifth = (int(channels * share) for channels in published)
+    writer.heads((third, fourth, fifth), steps, 1 / 32)
     return writer.layers
 
 
@@ -174,7 +175,8 @@ class Reference:
         p6 = self.conv("P6", F.pad(stride32, (0, 1, 0, 1)))[:, :, ::2, ::2].clamp(min=0)
         outputs = []
         for step in range(1, steps + 1):
-            logits, offsets = [], []
+            logits: list[np.ndarray] = []
+            offsets: list[np.ndarray] = []
             for level, feature in enumerate((p3, stride16, stride32, p6)):
                 hidden = self.conv(f"pred{level}_{step}_conv", F.pad(feature, (1, 1, 1, 1))).clamp(min=0)
                 for name, into, size in (("class", logits, 1), ("regress", offsets, 4)):

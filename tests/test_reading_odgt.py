@@ -21,7 +21,7 @@ def random_case(seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     rng = np.random.default_rng(seed)
     truths, found = [], []
     for number in range(int(rng.integers(1, 6))):
-        boxes = []
+        boxes: list[dict[str, Any]] = []
         for _ in range(int(rng.integers(0, 9))):
             box = [int(v) for v in (*(rng.integers(-2, 8, 2) * 10), *(rng.integers(1, 5, 2) * 10))]
             extra = {"ignore": 1} if rng.random() < 0.15 else {"box_id": 1}
@@ -57,7 +57,8 @@ def devkit_miss_rate(truths: list[dict[str, Any]], found: list[dict[str, Any]], 
     outcomes: list[tuple[float, bool]] = []
     pedestrians = 0
     for image, detected in zip(truths, found, strict=True):
-        people, ignored = [], []
+        people: list[list[float]] = []
+        ignored: list[list[float]] = []
         for box in image["gtboxes"]:
             keep = box["tag"] == "person" and not box["extra"].get("ignore", 0)
             (people if keep else ignored).append(corners(box["fbox"]))

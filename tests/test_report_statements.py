@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import pytest
 from scipy import stats
@@ -9,7 +11,7 @@ from scipy import stats
 from alfnet.report.statements import Comparison, comparisons, statements, strongest
 
 
-def table(**rows: list[list[float | None]]) -> pd.DataFrame:
+def table(**rows: Sequence[Sequence[float | None]]) -> pd.DataFrame:
     """table(resnet50_2s=[[first step by seed], [last step by seed]]), as plots/ablation.csv holds it."""
     listed = []
     for name, steps in rows.items():
@@ -23,7 +25,7 @@ def table(**rows: list[list[float | None]]) -> pd.DataFrame:
     return pd.DataFrame(listed, dtype=str)
 
 
-def comparison(before: list[float], after: list[float]) -> Comparison:
+def comparison(before: Sequence[float], after: Sequence[float]) -> Comparison:
     return Comparison("it is so", "a", "b", 0.75, tuple(range(1, len(before) + 1)), tuple(before), tuple(after))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -45,7 +46,7 @@ def machine(**changes) -> MachineSettings:
 
 
 def network(steps: int = 2, **changes) -> ALFNet:
-    values = {
+    values: dict[str, Any] = {
         "backbone": "mobilenet",
         "steps": steps,
         "backbone_width": 0.1,
@@ -90,7 +91,8 @@ def images(tmp_path_factory) -> tuple[list[CachedImage], Path]:
 
 
 def samples(images, train_settings: TrainSettings) -> TrainingSamples:
-    return TrainingSamples(*images, train_settings.augment, seed=1, cache_bytes=2**20)
+    cached, folder = images
+    return TrainingSamples(cached, folder, train_settings.augment, seed=1, cache_bytes=2**20)
 
 
 class Recorder(Logger):
@@ -331,7 +333,7 @@ def test_bfloat16_trains(images, tmp_path):
 
 
 @pytest.mark.parametrize("changes", [{"tf32": True}, {"channels_last": False}])
-def test_switches_of_speed_train_alike(images, tmp_path, changes):
+def test_switches_of_speed_train_alike(images, tmp_path, changes: dict[str, Any]):
     """On a CPU they change the order of the maps in memory at most."""
     plain, other = (run(images, tmp_path / str(c), settings(updates=2, **c)) for c in ({}, changes))
     for name, value in plain[1][0][1].items():
