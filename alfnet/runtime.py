@@ -21,6 +21,23 @@ Runtime = Literal["portable", "native"]
 # uses cores better than threads do (two at once on two cores: 1.16 x as fast as one after the other with two threads).
 PORTABLE_THREADS = 1
 
+# OpenCV's dispatched extensions, each with a flag of processors that have it.
+_OPENCV_AVX512 = {"AVX512-SKX": "avx512bw", "AVX512-COMMON": "avx512f", "AVX512-ICL": "avx512_bitalg"}
+
+
+def _to_disable_in_opencv() -> str:
+    """The extensions above that this processor has (all of them where that can't be read).
+
+    OpenCV complains, in every process, of each that is to be disabled and isn't there.
+    """
+    try:
+        with open("/proc/cpuinfo", encoding="ascii") as file:
+            flags = next(line for line in file if line.startswith("flags")).split()
+    except (OSError, ValueError, StopIteration):
+        return ",".join(_OPENCV_AVX512)
+    return ",".join(name for name, flag in _OPENCV_AVX512.items() if flag in flags)
+
+
 # Each caps one library's own choice of instructions at AVX2 (found by comparing bytes under emulated processors;
 # `make portability` repeats the comparison).
 PORTABLE_ENVIRONMENT = {
@@ -32,7 +49,7 @@ PORTABLE_ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OPENBLAS_CORETYPE": "Haswell",
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
-    "OPENCV_CPU_DISABLE": "AVX512-SKX,AVX512-COMMON,AVX512-ICL",
+    "OPENCV_CPU_DISABLE": _to_disable_in_opencv(),
     "OPENCV_IPP": "disabled",
     "OPENCV_LOG_LEVEL": "ERROR",  # or it says at every start that IPP is off
 }

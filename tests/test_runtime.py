@@ -33,6 +33,18 @@ subprocess.run([sys.executable, "-c", "import json, os; print(json.dumps(dict(os
     assert json.loads(_python(root, code)).items() >= PORTABLE_ENVIRONMENT.items()
 
 
+def test_portable_names_no_instructions_that_the_processor_lacks(root: Path) -> None:
+    """OpenCV would complain of each in every process."""
+    code = """
+import os
+from alfnet.runtime import configure
+configure("portable")
+os.dup2(1, 2)
+import cv2
+"""
+    assert _python(root, code) == ""
+
+
 def test_portable_replaces_other_values(root: Path) -> None:
     code = """
 import os
