@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from alfnet.cli import dvc_views
 from alfnet.network.alfnet import ALFNet
 from alfnet.profiles import merged_text
 from tests.commands import alfnet
@@ -224,3 +225,20 @@ def test_results_go_through_links_pipes_and_devices(folder):
     assert stat.S_ISFIFO((folder / "pipe").stat().st_mode)
     alfnet_process(*rates, "--out", "/dev/null", cwd=folder)
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+@pytest.mark.parametrize("columns", [160, 120, 80, 60])
+def test_experiments_are_shown_whole_at_any_width(columns, monkeypatch, tmp_path):
+    names = ["resnet50-1s", "resnet50-2s", "resnet50-3s", "mobilenet-1s", "mobilenet-2s"]
+    rows = [
+        ("main", [], dict.fromkeys(names, "12.5/31.4")),
+        ("  shorter", ["seeds: [1]", "train.updates: 200"], dict.fromkeys(names, "22.5/41.4")),
+        ("  three-steps", ["variants.mobilenet-3s.steps: 3"], dict.fromkeys([*names, "mobilenet-3s"], "13.5/32.4")),
+    ]
+    monkeypatch.setattr(dvc_views, "_experiments", lambda: rows)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = alfnet("experiments", cwd=tmp_path)
+    assert all(len(line) <= columns for line in shown.splitlines())
+    assert "…" not in shown
+    assert (shown.count("12.5/31.4"), shown.count("22.5/41.4"), shown.count("13.5/32.4")) == (5, 5, 6)
+    assert all(text in shown for text in ("shorter", "three-steps", "seeds: [1]", "train.updates: 200"))

@@ -7,11 +7,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from alfnet.errors import AlfnetError
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def dag(dvc_file: Annotated[Path, typer.Option("--file", help="The pipeline.")] = Path("dvc.yaml")) -> None:
@@ -39,21 +42,63 @@ def dag(dvc_file: Annotated[Path, typer.Option("--file", help="The pipeline.")] 
 def experiments() -> None:
     """List the experiments: what each changed, and the last step's miss rates of every variant at IoU 0.5 and 0.75."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.measure import Measurement
 
+    console = Console()
     rows = _experiments()
     variants = list(dict.fromkeys(name for _, _, rates in rows for name in rates))
-    table = Table("experiment", "changed parameters", *variants, caption="miss rate in percent, IoU 0.5 / 0.75")
-    for name, changes, rates in rows:
-        table.add_row(name, "\n".join(changes), *(rates.get(variant, "") for variant in variants))
-    Console().print(table)
+    tables = [_table(rows, variants, changes=changes) for changes in (True, False)]
+    unlimited = console.options.update(max_width=10_000)
+    fitting = [table for table in tables if Measurement.get(console, unlimited, table).maximum <= console.width]
+    # Too narrow for all in one row: what was changed stands below; narrower still, the variants stand below each other.
+    console.print(fitting[0] if fitting else _turned(rows, variants))
+    if not fitting or fitting[0] is tables[1]:
+        for name, changes, _ in rows:
+            if changes:
+                console.print(f"{name.strip()}: {', '.join(changes)}", highlight=False, markup=False)
+    console.print("miss rate in percent of the last step, IoU 0.5/0.75", highlight=False)
 
 
-def _experiments() -> list[tuple[str, list[str], dict[str, str]]]:
+_Rows = list[tuple[str, list[str], dict[str, str]]]
+"""Per experiment its name, what it changed, and the miss rates by variant."""
+
+
+def _table(rows: _Rows, variants: list[str], *, changes: bool) -> Table:
+    table = _empty_table("experiment")
+    if changes:
+        table.add_column("changed parameters", no_wrap=True)
+    for variant in variants:
+        head, hyphen, tail = variant.rpartition("-")
+        table.add_column(f"{head}{hyphen}\n{tail}" if head else variant, no_wrap=True)
+    for name, changed, rates in rows:
+        between = ["\n".join(changed)] if changes else []
+        table.add_row(name, *between, *(rates.get(variant, "") for variant in variants))
+    return table
+
+
+def _turned(rows: _Rows, variants: list[str]) -> Table:
+    table = _empty_table("variant")
+    for name, _, _ in rows:
+        table.add_column(name.strip(), overflow="fold")
+    for variant in variants:
+        table.add_row(variant, *(rates.get(variant, "") for _, _, rates in rows))
+    return table
+
+
+def _empty_table(first: str) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column(first, no_wrap=True)
+    return table
+
+
+def _experiments() -> _Rows:
     result = subprocess.run([sys.executable, "-m", "dvc", "exp", "show", "--json"], capture_output=True, text=True)
     if result.returncode:
         raise AlfnetError(f"dvc exp show: {result.stderr.strip()}")
-    rows: list[tuple[str, list[str], dict[str, str]]] = []
+    rows: _Rows = []
     for commit in json.loads(result.stdout):
         base = _parameters(commit)
         rows.append((commit.get("name") or commit["rev"][:7], [], _rates(commit)))
@@ -87,7 +132,7 @@ def _rates(revision: dict[str, Any]) -> dict[str, str]:
     for path, file in files.items():
         values = file.get("data") or {}
         if "mr_50" in values and "mr_75" in values:
-            rates[Path(path).stem] = f"{values['mr_50']:.1f} / {values['mr_75']:.1f}"
+            rates[Path(path).stem] = f"{values['mr_50']:.1f}/{values['mr_75']:.1f}"
     return rates
 
 
