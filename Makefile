@@ -2,7 +2,8 @@
 # make quick   the unit tests, under a minute on two cores: neither `dvc repro` nor a training
 # make test    the tests, on all cores; make test-all: also those that take minutes each, or install and start services
 # make lint    ruff and mypy
-# make lock    requirements.lock, with hashes, from pyproject.toml; present versions stay (make lock LOCK=--upgrade)
+# make lock    requirements.lock and serve.lock (the image's), with hashes, from pyproject.toml; present versions stay
+#              (make lock LOCK=--upgrade)
 # make soak        damaged files, kills, signals, full disks, races; writes docs/reliability.md (half an hour)
 # make portability   compare bytes with emulated Intel and AMD processors (needs Debian's qemu-user)
 # make gpu           check and measure what needs a GPU, on yours; writes gpu.md (five minutes)
@@ -57,7 +58,10 @@ lock:
 	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	  $(PYTHON) -m venv "$$scratch"; "$$scratch/bin/python" -m pip install -q --disable-pip-version-check uv; \
 	  "$$scratch/bin/uv" pip compile -q pyproject.toml --extra dev --generate-hashes --python-version 3.11 \
-	    --python-platform x86_64-manylinux_2_28 --custom-compile-command 'make lock' $(LOCK) -o requirements.lock
+	    --python-platform x86_64-manylinux_2_28 --custom-compile-command 'make lock' $(LOCK) -o requirements.lock; \
+	  "$$scratch/bin/uv" pip compile -q pyproject.toml --extra serve --constraint requirements.lock --no-annotate \
+	    --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	    --custom-compile-command 'make lock' -o serve.lock
 
 soak: environment
 	@python -m tools.soak

@@ -5,7 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import sys
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -20,6 +23,7 @@ from alfnet.boxes.anchors import anchors
 from alfnet.boxes.coding import step_boxes
 from alfnet.detection import run
 from alfnet.detection.backend import BACKENDS, TorchBackend, padded_size, torch_device
+from alfnet.detection.detections import Detections
 from alfnet.detection.detector import Detector, as_bgr, published_settings
 from alfnet.detection.postprocess import select
 from alfnet.detection.tiles import merge_tiles, tile_grid
@@ -179,14 +183,47 @@ def test_results_in_other_forms() -> None:
 
 def test_supervision(monkeypatch: pytest.MonkeyPatch) -> None:
     found = detector()(noise(64, 128))
-    monkeypatch.setitem(__import__("sys").modules, "supervision", None)
+    monkeypatch.setitem(sys.modules, "supervision", None)
     with pytest.raises(AlfnetError, match="pip install supervision"):
         found.to_supervision()
     monkeypatch.undo()
     pytest.importorskip("supervision")
+    assert_same_in_supervision(found)
+
+
+def test_supervision_by_its_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a class that takes what `supervision.Detections` 0.31 takes, and checks it as that does."""
+
+    @dataclass
+    class Stub:
+        xyxy: np.ndarray
+        mask: np.ndarray | None = None
+        confidence: np.ndarray | None = None
+        class_id: np.ndarray | None = None
+        tracker_id: np.ndarray | None = None
+        data: dict[str, np.ndarray] = field(default_factory=dict)
+        metadata: dict[str, object] = field(default_factory=dict)
+
+        def __post_init__(self) -> None:
+            assert self.xyxy.ndim == 2
+            assert self.xyxy.shape[1] == 4
+            assert all(
+                each is not None and each.shape == (len(self.xyxy),) for each in (self.confidence, self.class_id)
+            )
+            assert all(len(each) == len(self.xyxy) for each in self.data.values())
+
+    monkeypatch.setitem(sys.modules, "supervision", SimpleNamespace(Detections=Stub))
+    assert_same_in_supervision(detector()(noise(64, 128)))
+    empty = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), 2, 64, 128)
+    assert empty.to_supervision().xyxy.shape == (0, 4)
+
+
+def assert_same_in_supervision(found: Detections) -> None:
     converted = found.to_supervision()
     np.testing.assert_array_equal(converted.xyxy, found.boxes)
     np.testing.assert_array_equal(converted.confidence, found.scores)
+    assert set(converted.class_id.tolist()) == {0}
+    assert converted.data["class_name"].tolist() == ["pedestrian"] * len(found)
 
 
 def test_settings_and_steps(weights: Path) -> None:

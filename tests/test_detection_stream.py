@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,8 @@ import pytest
 import torch
 from PIL import Image
 
+from alfnet.cli import main
+from alfnet.detection import detector as detector_module
 from alfnet.detection import sources as sources_module
 from alfnet.detection import stream
 from alfnet.detection.backend import TorchBackend
@@ -358,3 +361,36 @@ def test_nothing_waits_without_end_and_little_is_in_memory(detector: Detector, t
         stream._read_all, stream.Saver = original, saver  # type: ignore[misc]
     assert summary.images == written == 60
     assert ahead <= 24
+
+
+@pytest.mark.slow
+def test_a_very_large_file_is_looked_at_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`alfnet detect` on 48 million pixels: refused with what to do where memory is short, done in parts with --tile."""
+    tile = np.random.default_rng(0).integers(0, 256, (500, 1000, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "large.jpg"), np.tile(tile, (12, 8, 1)))
+    network().save(tmp_path / "model.safetensors")
+    monkeypatch.setattr(detector_module, "free_memory", lambda: 2**30)
+    command = ["detect", str(tmp_path / "large.jpg"), "--weights", str(tmp_path / "model.safetensors")]
+    command += ["--score", "0", "--save", "coco", "--out"]
+
+    def alfnet(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["alfnet", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return int(stop.value.code or 0)
+
+    assert alfnet(*command, str(tmp_path / "whole")) == 2
+    said = capsys.readouterr().err
+    assert "8000 x 6000 px: needs about" in said
+    assert "--tile 2048x1024" in said
+    assert not (tmp_path / "whole").exists()
+    assert alfnet(*command, str(tmp_path / "parts"), "--tile", "2048x1024", "--max", "100000") == 0
+    boxes = np.array([each["bbox"] for each in json.loads((tmp_path / "parts/detections.json").read_text())])
+    assert (boxes[:, :2] >= 0).all()
+    assert (boxes[:, 0] + boxes[:, 2] <= 7999).all()
+    assert (boxes[:, 1] + boxes[:, 3] <= 5999).all()
+    centres = boxes[:, :2] + boxes[:, 2:] / 2
+    found, _, _ = np.histogram2d(centres[:, 1], centres[:, 0], bins=(6, 8), range=((0, 6000), (0, 8000)))
+    assert (found > 0).all()  # in every million pixels

@@ -24,10 +24,10 @@ from onnx import TensorProto, helper
 from alfnet.detection.detections import Detections
 from alfnet.errors import AlfnetError
 from alfnet.export.settings import METADATA_KEY, ExportSettings, describe
-from alfnet.images import encode_png
+from alfnet.images import MEAN_COLOUR, encode_png, shrink_to_frame
 from alfnet.network.alfnet import CHANNEL_MEANS
 from alfnet.serve.app import Limits, _accepted, create_app
-from alfnet.serve.finder import MEAN_COLOUR, Finder, OnnxFinder, open_finder, padded
+from alfnet.serve.finder import Finder, OnnxFinder, open_finder, padded
 from tests.browser import open_browser
 from tests.test_training_train import network
 
@@ -187,14 +187,14 @@ def test_an_error_of_the_detector_names_no_folder() -> None:
 
 def constant_detector(path: Path, rows: list[list[float]], **choices: Any) -> Path:
     """A file like those of `alfnet export --nms` that finds the same in every image."""
-    export = ExportSettings(**{"format": "onnx", "size": None, "nms": True} | choices)
     inputs = helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", "h", "w", 3])
     output = helper.make_tensor_value_info("detections", TensorProto.FLOAT, ["k", 6])
     value = helper.make_tensor("rows", TensorProto.FLOAT, [len(rows), 6], np.array(rows, np.float32).ravel())
     node = helper.make_node("Constant", [], ["detections"], value=value)
     graph = helper.make_graph([node], "g", [inputs], [output])
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    extra = {"trained_on": json.dumps({"data_set": "synthetic"})}
+    extra = choices.pop("extra", {"trained_on": json.dumps({"data_set": "synthetic"})})
+    export = ExportSettings(**{"format": "onnx", "size": None, "nms": True} | choices)
     helper.set_model_props(proto, {METADATA_KEY: describe(network().settings, export, extra)})
     onnx.save(proto, str(path))
     return path
@@ -213,6 +213,19 @@ def test_onnx_alone_sorts_and_clips(tmp_path: Path) -> None:
     high = open_finder(tmp_path / "m.onnx", device="cpu", score=0.5)
     assert len(high.find(image(70, 90)).scores) == 1
     assert high.model == "m.onnx"
+
+
+def test_photographs_are_shrunk_as_in_the_training(tmp_path: Path) -> None:
+    """What was trained on photographs in frames sees larger images likewise; the boxes are of the image itself."""
+    origin = {"trained_on": json.dumps({"data_set": "people", "frame": [256, 128]})}
+    finder = OnnxFinder(constant_detector(tmp_path / "m.onnx", ROWS, extra=origin), device="cpu", threads=1)
+    assert finder.frame == (128, 256)
+    small, large = finder(image(70, 90)), finder(image(512, 512))
+    scale = shrink_to_frame(image(512, 512), 128, 256)[1]
+    assert scale == 0.25
+    assert (large.height, large.width) == (512, 512)
+    np.testing.assert_allclose(large.boxes[0], np.array([10, 10, 99, 80]) / scale)
+    assert small.boxes[0, 2] == 89  # it fits: as it is
 
 
 def test_padding_is_with_the_mean_colour() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from alfnet.errors import AlfnetError
 from alfnet.export.graph import OUTPUTS
-from alfnet.export.settings import METADATA_KEY, ExportSettings, Format, read_description
+from alfnet.export.settings import METADATA_KEY, ExportSettings, Format, frame_of, read_description, trained_on
 from alfnet.network.alfnet import CHANNEL_MEANS
 from alfnet.network.settings import NetworkSettings
 
@@ -30,6 +30,16 @@ class ExportedBackend:
     export: ExportSettings
     origin: dict[str, Any]
     path: Path
+
+    @property
+    def trained_on(self) -> dict[str, Any]:
+        """What the file says of its training."""
+        return trained_on(self.origin)
+
+    @property
+    def frame(self) -> tuple[int, int] | None:
+        """(height, width) of the frame that the photographs of its training were shrunk into, if they were."""
+        return frame_of(self.trained_on)
 
     def predict(self, images: np.ndarray) -> Predictions:
         """What every step predicts for uint8 images (N, H, W, 3), B G R: class logits (N, B), offsets (N, B, 4).
@@ -106,8 +116,15 @@ class OnnxBackend(ExportedBackend):
 class OpenVinoBackend(ExportedBackend):
     """OpenVINO, with the arithmetic that the file was exported for: float32 stays float32."""
 
-    def __init__(self, path: str | os.PathLike[str], device: str = "auto", *, threads: int | None = None) -> None:
-        """As `OnnxBackend`."""
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        device: str = "auto",
+        *,
+        threads: int | None = None,
+        own_precision: bool = False,
+    ) -> None:
+        """As `OnnxBackend`; `own_precision`: a float32 file in bfloat16 where the processor has it, as OpenVINO likes it."""
         import openvino as ov
 
         self.path = Path(path)
@@ -125,9 +142,10 @@ class OpenVinoBackend(ExportedBackend):
         self.settings, self.export, self.origin = read_description(text, self.path)
         if target == "CPU":
             properties["INFERENCE_NUM_THREADS"] = threads or torch.get_num_threads()
-            if self.export.precision == "float32":
+            if self.export.precision == "float32" and not own_precision:
                 properties["INFERENCE_PRECISION_HINT"] = "f32"  # or bfloat16 is taken where the processor has it
         self.compiled = core.compile_model(model, target, properties)
+        self.arithmetic = str(self.compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
         self.name = f"OpenVINO {ov.__version__.partition('-')[0]} ({self.export.precision}) on {target}"
 
     def _run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

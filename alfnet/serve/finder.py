@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +12,9 @@ import numpy as np
 from alfnet.detection.detections import Detections
 from alfnet.detection.timing import available_cores
 from alfnet.errors import AlfnetError, extra_needed
-from alfnet.export.settings import METADATA_KEY, ExportSettings, read_description
+from alfnet.export.settings import METADATA_KEY, ExportSettings, frame_of, read_description, trained_on
+from alfnet.images import MEAN_COLOUR, shrink_to_frame
 
-MEAN_COLOUR = (104, 117, 124)
-"""B G R: the channel means of `alfnet.network.alfnet`, rounded; what an image is padded with (a test compares)."""
 STRIDE = 64
 BACKENDS = ("auto", "torch", "onnx", "openvino")
 _BACKEND_OF_SUFFIX = {".safetensors": "torch", ".onnx": "onnx", ".xml": "openvino"}
@@ -78,8 +76,8 @@ def open_finder(
     if score is not None:
         settings = settings.model_copy(update={"score_threshold": score})
     opened = open_backend(chosen, weights, device)
-    detector = Detector(opened, settings)
     origin = read_origin(weights) if chosen == "torch" else trained_on(getattr(opened, "origin", {}))
+    detector = Detector(opened, settings, frame=frame_of(origin))
     return Finder(lambda image: detector(image, bgr=True), opened.name, weights.name, origin)
 
 
@@ -116,6 +114,7 @@ class OnnxFinder:
         described = self.session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         network, self.export, origin = read_description(described, path)
         self.trained_on = trained_on(origin)
+        self.frame = frame_of(self.trained_on)
         self.step = self.export.test_step or network.steps
         self.score = score or 0.0
         where = "GPU" if on_gpu else "CPU"
@@ -124,6 +123,12 @@ class OnnxFinder:
     def __call__(self, image: np.ndarray) -> Detections:
         """The pedestrians in `image`, uint8 (H, W, 3), B G R."""
         height, width = image.shape[:2]
+        if self.frame is not None and (height > self.frame[0] or width > self.frame[1]):
+            # As the photographs that it was trained on; the boxes are of the image as it is.
+            framed, scale = shrink_to_frame(image, *self.frame)
+            inside = self(framed)
+            boxes = np.clip(inside.boxes / np.float32(scale), 0, np.array([width, height] * 2, np.float32))
+            return Detections(boxes, inside.scores, self.step, height, width, image=image, bgr=True)
         [found] = self.session.run(["detections"], {"images": padded(image, self.export)})
         found = found[np.argsort(-found[:, 5], kind="stable")]
         found = found[found[:, 5] > self.score]
@@ -148,12 +153,3 @@ def padded(image: np.ndarray, export: ExportSettings) -> np.ndarray:
     canvas[:] = MEAN_COLOUR
     canvas[0, :height, :width] = image
     return np.ascontiguousarray(canvas[..., ::-1]) if export.channels == "rgb" else canvas
-
-
-def trained_on(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """What the metadata of an exported file say of the training; empty where they say nothing."""
-    try:
-        origin = json.loads(extra.get("trained_on", "{}"))
-    except (ValueError, TypeError):
-        return {}
-    return origin if isinstance(origin, dict) else {}
