@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ from tools.soak.__main__ import PROMISES
 from tools.soak.cases import prepare, run_case
 from tools.soak.disks import full_disks
 from tools.soak.fuzz import fuzz
+from tools.soak.interruptions import races, signals
+from tools.soak.mutations import MUTATIONS
+from tools.soak.parts import Part, Parts
 from tools.soak.readers import Reader, readers
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,25 +47,43 @@ def fail() -> None:
     ],
 )
 def test_the_harness_tells_how_a_case_ended(tmp_path: Path, function, outcome) -> None:
-    assert run_case(function, tmp_path, seconds=2).outcome == outcome
+    assert run_case(function, tmp_path, patience=2).outcome == outcome
+
+
+def test_the_harness_counts_the_time_of_a_processor(tmp_path: Path) -> None:
+    def busy() -> None:
+        while True:
+            pass
+
+    ending = run_case(busy, tmp_path, seconds=1)
+    assert ending.outcome == "hang"
+    assert 0.5 < ending.seconds < 3
 
 
 def test_the_harness_notices_a_silent_acceptance() -> None:
     careless = Reader("careless", "x", lambda path: path.write_bytes(bytes(range(200))), Path.read_bytes, ["truncate"])
-    (tally,) = fuzz([careless], 11, seed=1)
-    assert tally.outcomes["silent"] == 1
+    assert fuzz(careless, 11, seed=1).outcomes["silent"] == 1
 
 
 @pytest.mark.parametrize("reader", readers(), ids=lambda reader: reader.name)
 def test_damaged_files_are_read_or_refused(reader: Reader) -> None:
-    (tally,) = fuzz([reader], 22, seed=7)
-    assert not tally.faults
+    """Every kind of damage, once."""
+    assert not fuzz(reader, len(MUTATIONS), seed=7).faults
 
 
-def test_full_disks_leave_the_earlier_result() -> None:
-    tries, faults = full_disks({"evaluate", "data cache"})
+@pytest.mark.parametrize("attempt", [full_disks, partial(races, 1), partial(signals, 6, 1)])
+def test_full_disks_races_and_signals_leave_whole_results(attempt) -> None:
+    tries, faults = attempt(names={"data cache", "profile citypersons"})
     assert tries
     assert not faults
+
+
+def test_a_soak_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, seed=1)
+    made = Part("a", 3, ["a fault"], {"refused": 2}, 0.5)
+    assert parts.run("a", 3, lambda: made) == made
+    assert parts.run("a", 3, refuse) == made
+    assert Parts(tmp_path, seed=2).run("a", 3, lambda: Part("new")) == Part("new")
 
 
 @pytest.mark.parametrize(("promise", "test"), PROMISES)

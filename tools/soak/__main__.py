@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +13,11 @@ from rich.progress import track
 
 from alfnet.files import write_text
 from tools.soak.cases import BAD, prepare
+from tools.soak.parts import Part, Parts, joined
 from tools.soak.readers import ROOT
 
 OUT = ROOT / "docs" / "reliability.md"
+STATE = ROOT / ".scratch" / "soak"
 
 # Each promise, and the test that shows it.
 PROMISES = (
@@ -37,58 +39,89 @@ PROMISES = (
 
 def main(
     cases: Annotated[int, typer.Option(help="Damaged files, over all readers.")] = 3000,
-    kills: Annotated[int, typer.Option(help="Of the whole pipeline.")] = 40,
+    kills: Annotated[int, typer.Option(help="Of the pipeline.")] = 40,
     signals: Annotated[int, typer.Option(help="To commands that write.")] = 96,
     races: Annotated[int, typer.Option(help="Of two equal commands, for each command.")] = 3,
     disks: Annotated[bool, typer.Option(help="Try full disks.")] = True,
     seed: Annotated[int, typer.Option(help="Of all that is random.")] = 1,
     keep: Annotated[Path | None, typer.Option(help="A folder for the files of bad endings.")] = None,
+    state: Annotated[Path, typer.Option(help="Where finished parts stay, for a soak that was interrupted.")] = STATE,
     write: Annotated[bool, typer.Option(help="Write docs/reliability.md.")] = True,
 ) -> None:
     """Damage, kill, interrupt, fill the disk; exit code 1 if any promise was broken."""
     prepare()
+    from tools.soak.commands import commands
     from tools.soak.disks import full_disks
     from tools.soak.fuzz import fuzz
     from tools.soak.interruptions import races as run_races
     from tools.soak.interruptions import signals as send_signals
-    from tools.soak.kills import kill_pipeline
-    from tools.soak.readers import readers
+    from tools.soak.kills import kill_pipeline, make_reference
+    from tools.soak.readers import Reader, readers
 
-    started = time.monotonic()
-    all_readers = readers()
-    bars = {
-        name: iter(track(range(total), description=name, console=None, disable=not sys.stderr.isatty()))
-        for name, total in (("damaged files", cases + len(all_readers)), ("signals", signals), ("kills", kills))
-    }
-    tallies = fuzz(all_readers, cases, seed, keep=keep, on_case=lambda: next(bars["damaged files"], None))
-    faults = [fault for tally in tallies for fault in tally.faults]
-    rows = [("two at once", *_counted(run_races(races)))] if races else []
+    parts = Parts(state, seed)
+    all_readers, names = readers(), sorted({command.name for command in commands()})
+    each = -(-cases // len(all_readers))
+
+    def damaged(reader: Reader) -> Part:
+        tally = fuzz(reader, each, seed, keep=keep)
+        return Part(reader.name, each, tally.faults, {str(how): n for how, n in tally.outcomes.items()}, tally.slowest)
+
+    def counted(function: Callable[..., tuple[int, list[str]]], *arguments: object) -> Part:
+        return Part(function.__name__, *function(*arguments))
+
+    def of_pipeline(number: int, wanted: int) -> Part:
+        reference = parts.folder / "reference"
+        make_reference(reference)
+        killed = kill_pipeline(wanted, seed * 1000 + number, reference)
+        return Part("kills", killed.kills, killed.faults, {"finished": killed.finished})
+
+    files, rows = [], []
+    for reader in track(all_readers if cases else [], description="damaged files"):
+        files.append(parts.run(f"files {reader.name}", each, partial(damaged, reader)))
+    if races:
+        found = [
+            parts.run(f"races {name}", races, partial(counted, run_races, races, {name}))
+            for name in track(names, description="two at once")
+        ]
+        rows.append(joined("two equal commands at once", found))
     if disks:
-        rows.append(("full disks, each command that writes", *_counted(full_disks())))
+        found = [
+            parts.run(f"disks {name}", "", partial(counted, full_disks, {name}))
+            for name in track(names, description="full disks")
+        ]
+        rows.append(joined("full disks, for each command that writes", found))
     if signals:
-        found = send_signals(signals, seed, on_case=lambda: next(bars["signals"], None))
-        rows.append(("SIGINT, SIGTERM, SIGKILL to commands that write, at random moments", signals, found))
+        found = [
+            parts.run(f"signals {number}", size, partial(counted, send_signals, size, seed + number))
+            for number, size in track(list(_portions(signals, 24)), description="signals")
+        ]
+        rows.append(joined("SIGINT, SIGTERM, SIGKILL to commands that write, at random moments", found))
     if kills:
-        killed = kill_pipeline(kills, seed, on_case=lambda: next(bars["kills"], None))
-        rows.append((f"SIGKILL to the whole pipeline, {killed.finished} runs compared", killed.kills, killed.faults))
-    faults += [fault for _, _, found in rows for fault in found]
-    for fault in faults:
-        print(fault)
-    total = sum((tally.outcomes for tally in tallies), Counter())
-    print(
-        f"{sum(total.values())} damaged files: {dict(total)}; {len(faults)} faults in {time.monotonic() - started:.0f} s"
-    )
+        found = [
+            parts.run(f"kills {number}", size, partial(of_pipeline, number, size))
+            for number, size in track(list(_portions(kills, 10)), description="kills")
+        ]
+        finished = sum(part.counts["finished"] for part in found)
+        what = "SIGKILL to `dvc repro` and its stage, SIGTERM and SIGKILL to DVC alone, at random moments"
+        rows.append(joined(f"{what}; {finished} runs that got through were compared", found))
+    faults = [fault for part in (*files, *rows) for fault in part.faults]
+    total = Counter[str]()
+    for part in files:
+        total.update(part.counts)
+    print(f"{total.total()} damaged files: {dict(total)}; {len(faults)} faults")
     if write:
-        write_text(OUT, document(tallies, rows, seed))
+        write_text(OUT, document(files, rows, seed))
     if faults:
         raise typer.Exit(1)
 
 
-def _counted(found: tuple[int, list[str]]) -> tuple[int, list[str]]:
-    return found
+def _portions(total: int, size: int) -> Iterator[tuple[int, int]]:
+    """Number and size of the portions of a whole."""
+    for number, start in enumerate(range(0, total, size)):
+        yield number, min(size, total - start)
 
 
-def document(tallies: list, rows: list[tuple[str, int, list[str]]], seed: int) -> str:
+def document(files: list[Part], rows: list[Part], seed: int) -> str:
     """The text of docs/reliability.md."""
     lines = [
         "# Reliability",
@@ -102,19 +135,26 @@ def document(tallies: list, rows: list[tuple[str, int, list[str]]], seed: int) -
         "",
         f"## Damaged files (seed {seed})",
         "",
-        "Each case runs in a process of its own, with 10 s and 2 GiB. Read: the damage does not show in this format, or did",
-        "not matter. Silent: taken although it is certainly bad, with another content than the whole file's.",
+        "Each case runs in a process of its own, with 10 s of a processor and 2 GiB. Read: the damage does not show in this",
+        "format (a JPEG with a flipped bit is a JPEG of another picture), or did not matter. Silent: taken although it is",
+        "certainly bad, with another content than the whole file's.",
         "",
         "| reader | cases | refused | read | " + " | ".join(BAD) + " | slowest, s |",
         "| ------ | ----: | ------: | ---: | " + " | ".join("---:" for _ in BAD) + " | ---------: |",
     ]
-    for tally in tallies:
-        counts = tally.outcomes
-        cells = [sum(counts.values()), counts["refused"], counts["accepted"], *(counts[outcome] for outcome in BAD)]
-        lines.append(f"| {tally.name} | " + " | ".join(map(str, cells)) + f" | {tally.slowest:.1f} |")
+    total = Counter[str]()
+    for part in files:
+        total.update(part.counts)
+        lines.append(_row(part.name, Counter(part.counts), part.seconds))
+    lines.append(_row("all", total, max((part.seconds for part in files), default=0.0)))
     lines += ["", "## Everything else", "", "| what | tries | faults |", "| ---- | ----: | -----: |"]
-    lines += [f"| {name} | {tries} | {len(found)} |" for name, tries, found in rows]
+    lines += [f"| {part.name} | {part.tries} | {len(part.faults)} |" for part in rows]
     return "\n".join(lines) + "\n"
+
+
+def _row(name: str, counts: Counter[str], seconds: float) -> str:
+    cells = [counts.total(), counts["refused"], counts["accepted"], *(counts[outcome] for outcome in BAD)]
+    return f"| {name} | " + " | ".join(map(str, cells)) + f" | {seconds:.1f} |"
 
 
 if __name__ == "__main__":

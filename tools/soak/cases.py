@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import gc
 import os
 import resource
@@ -20,6 +21,9 @@ Outcome = Literal["accepted", "refused", "traceback", "crash", "hang", "silent"]
 BAD: tuple[Outcome, ...] = ("traceback", "crash", "hang", "silent")
 
 SECONDS = 10
+"""Of a processor."""
+PATIENCE = 60.0
+"""Seconds by the clock, for a case that waits for something; long, since others may keep the processors busy."""
 BYTES = 2 * 2**30
 
 
@@ -32,26 +36,27 @@ class Ending:
     result: str
     """What was read, as `str(function())`; empty unless accepted."""
     seconds: float
+    """Of a processor."""
 
 
-def run_case(function: Callable[[], object], folder: Path, *, seconds: float = SECONDS) -> Ending:
+def run_case(
+    function: Callable[[], object], folder: Path, *, seconds: int = SECONDS, patience: float = PATIENCE
+) -> Ending:
     """Run `function` in a forked child, as a command would run it, and wait for its end.
 
     accepted: it returned. refused: one message and exit code 2. traceback: any other exception. crash: died by a signal,
-    its memory limit included. hang: not done after `seconds`.
+    its memory limit included. hang: not done after so many `seconds` of a processor, or `patience` by the clock.
     """
     said, result = folder / "said", folder / "result"
     said.write_bytes(b"")
     result.write_bytes(b"")
-    started = time.monotonic()
     child = os.fork()
     if child == 0:
-        _child(function, said, result)
-    status = _wait(child, seconds)
-    took = time.monotonic() - started
+        _child(function, said, result, seconds)
+    status, took = _wait(child, patience)
     printed = said.read_text(errors="replace").strip()
     last = printed.splitlines()[-1] if printed else ""
-    if status is None:
+    if status is None or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU):
         return Ending("hang", last, "", took)
     if os.WIFSIGNALED(status):
         return Ending("crash", f"signal {os.WTERMSIG(status)} {last}", "", took)
@@ -64,12 +69,14 @@ def run_case(function: Callable[[], object], folder: Path, *, seconds: float = S
     return Ending("traceback", last, "", took)
 
 
-def _child(function: Callable[[], object], said: Path, result: Path) -> None:
+def _child(function: Callable[[], object], said: Path, result: Path, seconds: int) -> None:
     code = 1
     try:
         os.setpgid(0, 0)
+        faulthandler.disable()  # a test runner's
         used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         resource.setrlimit(resource.RLIMIT_AS, (used + BYTES, used + BYTES))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         out = os.open(said, os.O_WRONLY | os.O_APPEND)
         for stream in (1, 2):
@@ -93,21 +100,21 @@ def _child(function: Callable[[], object], said: Path, result: Path) -> None:
         os._exit(code & 0xFF)
 
 
-def _wait(child: int, seconds: float) -> int | None:
-    deadline = time.monotonic() + seconds
+def _wait(child: int, patience: float) -> tuple[int | None, float]:
+    """The child's status, None if it had to be killed, and the seconds of a processor that it used."""
+    deadline = time.monotonic() + patience
     pause = 0.001
     while time.monotonic() < deadline:
-        done, status = os.waitpid(child, os.WNOHANG)
+        done, status, used = os.wait4(child, os.WNOHANG)
         if done:
-            return status
+            return status, used.ru_utime + used.ru_stime
         time.sleep(pause)
         pause = min(pause * 1.5, 0.05)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return None
+    for stop in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError):
+            stop(child, signal.SIGKILL)
+    _, _, used = os.wait4(child, 0)
+    return None, used.ru_utime + used.ru_stime
 
 
 def prepare() -> None:

@@ -7,19 +7,24 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from alfnet.files import write_json
 from tools.soak.readers import GOLDEN, ROOT, _write_detector, _write_mat
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command line, and what it writes in the folder that it runs in."""
+    """A command line without the program, and what it writes in the folder that it runs in."""
 
-    arguments: Sequence[str]
+    line: str
     output: str
+
+    @property
+    def arguments(self) -> list[str]:
+        """Its words."""
+        return self.line.split()
 
     @property
     def name(self) -> str:
@@ -29,31 +34,30 @@ class Command:
 
 def commands() -> list[Command]:
     """Every command that writes files."""
-    evaluate = ["evaluate", "gt.json", "dt.json"]
-    size = ["--height", "64", "--width", "128", "--train-images", "2", "--val-images", "1"]
+    size = "--height 64 --width 128 --train-images 2 --val-images 1"
+    detector = "--backbone mobilenet --steps 1"
+    lines = (
+        ("evaluate gt.json dt.json --out", "rates.json"),
+        ("evaluate gt.json dt.json --curves", "curves.csv"),
+        ("evaluate gt.json dt.json --page", "errors.html"),
+        ("compare dt.json dt.json --gt gt.json --out", "difference.json"),
+        ("convert gt.json dt.json", "converted.csv"),
+        ("data cache --annotations anno_val.mat --split val --out", "val.json"),
+        ("data ground-truth --annotations anno_val.mat --out", "truth.json"),
+        (f"data synthetic {size} --params settings.yaml --out", "scenes"),
+        ("data check people.json --images people --sheet", "sheet.png"),
+        (f"weights import keras.hdf5 {detector} --out", "imported.safetensors"),
+        ("detect images --weights model.safetensors --out", "found"),
+    )
     return [
-        Command([*evaluate, "--out", "rates.json"], "rates.json"),
-        Command([*evaluate, "--curves", "curves.csv"], "curves.csv"),
-        Command(["data", "cache", "--annotations", "anno_val.mat", "--split", "val", "--out", "val.json"], "val.json"),
-        Command(["data", "ground-truth", "--annotations", "anno_val.mat", "--out", "truth.json"], "truth.json"),
-        Command(["data", "synthetic", "--out", "scenes", *size, "--params", "settings.yaml"], "scenes"),
-        Command(
-            [
-                "weights",
-                "import",
-                "keras.hdf5",
-                "--backbone",
-                "mobilenet",
-                "--steps",
-                "1",
-                "--out",
-                "imported.safetensors",
-            ],
-            "imported.safetensors",
-        ),
-        Command(["detect", "images", "--weights", "model.safetensors", "--out", "found"], "found"),
-        Command(["profile", "citypersons", "--force"], "params.yaml"),
+        *(Command(f"{line} {output}", output) for line, output in lines),
+        Command("profile citypersons --force", "params.yaml"),
     ]
+
+
+def named(names: set[str] | None) -> list[Command]:
+    """The commands called so; all for None."""
+    return [command for command in commands() if names is None or command.name in names]
 
 
 def make_inputs(folder: Path) -> None:
@@ -70,9 +74,18 @@ def make_inputs(folder: Path) -> None:
     _write_mat(folder / "anno_val.mat")
     _write_detector(folder / "model.safetensors")
     write(folder / "keras.hdf5", detector_layers("mobilenet", 1))
-    (folder / "images").mkdir()
-    for number in range(3):
-        _encoded(".png")(folder / "images" / f"{number}.png")
+    for name in ("images", "people"):
+        (folder / name).mkdir()
+        for number in range(3):
+            _encoded(".png")(folder / name / f"{number}.png")
+    listed = [{"id": n, "file_name": f"{n}.png", "height": 64, "width": 96} for n in range(3)]
+    people = [
+        {"id": n + 1, "image_id": n, "category_id": 1, "bbox": [9 + n, 4, 20, 48], "iscrowd": 0} for n in range(3)
+    ]
+    write_json(
+        folder / "people.json",
+        {"images": listed, "annotations": people, "categories": [{"id": 1, "name": "person"}]},
+    )
 
 
 def command_line(command: Command) -> list[str]:

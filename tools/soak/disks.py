@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tools.soak.commands import Command, command_line, commands, content, environment, leftovers, make_inputs, run
+from tools.soak.commands import Command, command_line, content, environment, leftovers, make_inputs, named, run
 
 
 def full_disks(names: set[str] | None = None) -> tuple[int, list[str]]:
@@ -18,9 +18,7 @@ def full_disks(names: set[str] | None = None) -> tuple[int, list[str]]:
     with tempfile.TemporaryDirectory(prefix="alfnet-soak-") as scratch:
         folder = Path(scratch)
         make_inputs(folder)
-        for command in commands():
-            if names is not None and command.name not in names:
-                continue
+        for command in named(names):
             done = run(command, folder)
             if done.returncode:
                 raise RuntimeError(f"alfnet {command.name}: {done.stderr}")

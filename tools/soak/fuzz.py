@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,46 +27,38 @@ class Tally:
 
 
 def fuzz(
-    readers: Sequence[Reader],
-    cases: int,
-    seed: int,
-    *,
-    keep: Path | None = None,
-    on_case: Callable[[], object] = lambda: None,
-) -> list[Tally]:
-    """Read `cases` damaged files in all, the same number for each reader; return a tally for each.
+    reader: Reader, cases: int, seed: int, *, keep: Path | None = None, on_case: Callable[[], object] = lambda: None
+) -> Tally:
+    """Read so many damaged files, each kind of damage in turn.
 
     keep: a folder for the files of bad endings.
     """
-    tallies = []
-    for reader in readers:
-        tally = Tally(reader.name)
-        with tempfile.TemporaryDirectory(prefix="alfnet-soak-") as scratch:
-            folder = Path(scratch)
-            path = folder / reader.file_name
-            reader.make(path)
-            whole = path.read_bytes()
-            healthy = run_case(partial(reader.read, path), folder)
-            if healthy.outcome != "accepted":
-                raise RuntimeError(f"{reader.name}: the whole file ends with {healthy.outcome}: {healthy.said}")
-            for number in range(max(1, cases // len(readers))):
-                case_seed = f"{seed}-{reader.name}-{number}"
-                rng = random.Random(case_seed)
-                mutation = MUTATIONS[number % len(MUTATIONS)]
-                damaged = mutation(whole, rng)
-                path.write_bytes(damaged)
-                ending = run_case(partial(reader.read, path), folder)
-                outcome = ending.outcome
-                certain = mutation.__name__ in reader.certain and damaged != whole
-                if outcome == "accepted" and certain and ending.result != healthy.result:
-                    outcome = "silent"
-                tally.outcomes[outcome] += 1
-                tally.slowest = max(tally.slowest, ending.seconds)
-                if outcome in BAD:
-                    tally.faults.append(f"{reader.name}, {mutation.__name__} {case_seed!r}: {outcome}: {ending.said}")
-                    if keep is not None:
-                        keep.mkdir(parents=True, exist_ok=True)
-                        (keep / f"{number:05d}-{outcome}-{reader.file_name}").write_bytes(damaged)
-                on_case()
-        tallies.append(tally)
-    return tallies
+    tally = Tally(reader.name)
+    with tempfile.TemporaryDirectory(prefix="alfnet-soak-") as scratch:
+        folder = Path(scratch)
+        path = folder / reader.file_name
+        reader.make(path)
+        whole = path.read_bytes()
+        healthy = run_case(partial(reader.read, path), folder)
+        if healthy.outcome != "accepted":
+            raise RuntimeError(f"{reader.name}: the whole file ends with {healthy.outcome}: {healthy.said}")
+        for number in range(cases):
+            case_seed = f"{seed}-{reader.name}-{number}"
+            rng = random.Random(case_seed)
+            mutation = MUTATIONS[number % len(MUTATIONS)]
+            damaged = mutation(whole, rng)
+            path.write_bytes(damaged)
+            ending = run_case(partial(reader.read, path), folder)
+            outcome = ending.outcome
+            certain = mutation.__name__ in reader.certain and damaged != whole
+            if outcome == "accepted" and certain and ending.result != healthy.result:
+                outcome = "silent"
+            tally.outcomes[outcome] += 1
+            tally.slowest = max(tally.slowest, ending.seconds)
+            if outcome in BAD:
+                tally.faults.append(f"{reader.name}, {mutation.__name__} {case_seed!r}: {outcome}: {ending.said}")
+                if keep is not None:
+                    keep.mkdir(parents=True, exist_ok=True)
+                    (keep / f"{number:05d}-{outcome}-{reader.file_name}").write_bytes(damaged)
+            on_case()
+    return tally

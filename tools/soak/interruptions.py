@@ -13,36 +13,41 @@ from pathlib import Path
 from tools.soak.commands import (
     Command,
     command_line,
-    commands,
     comparable,
     content,
     environment,
     leftovers,
     make_inputs,
+    named,
     run,
 )
 
 _SAFE = {signal.SIGINT: (0, 130, -2), signal.SIGTERM: (0, 143, -15), signal.SIGKILL: (0, -9)}
 
 
-def signals(tries: int, seed: int, *, on_case: Callable[[], object] = lambda: None) -> list[str]:
-    """Send each signal at a random moment, `tries` times in all; return what went wrong."""
+def signals(
+    tries: int, seed: int, *, names: set[str] | None = None, on_case: Callable[[], object] = lambda: None
+) -> tuple[int, list[str]]:
+    """Send each signal at a random moment, `tries` times in all; return that number and what went wrong.
+
+    names: of the commands to interrupt; None: all.
+    """
     rng = random.Random(seed)
     faults = []
     with tempfile.TemporaryDirectory(prefix="alfnet-soak-") as scratch:
         folder = Path(scratch)
         make_inputs(folder)
         lengths = {}
-        for command in commands():
+        for command in named(names):
             started = time.monotonic()
             if (done := run(command, folder)).returncode:
                 raise RuntimeError(f"alfnet {command.name}: {done.stderr}")
-            lengths[command.name, command.output] = time.monotonic() - started
+            lengths[command] = time.monotonic() - started
         for number in range(tries):
-            command = commands()[number % len(commands())]
-            kind = list(_SAFE)[number % len(_SAFE)]
+            command = named(names)[number % len(lengths)]
+            kind = list(_SAFE)[number // len(lengths) % len(_SAFE)]
             whole = comparable(content(folder / command.output))
-            moment = rng.uniform(0.1, lengths[command.name, command.output])
+            moment = rng.uniform(0.1, lengths[command])
             process = _start(command, folder)
             time.sleep(moment)
             process.send_signal(kind)
@@ -53,22 +58,23 @@ def signals(tries: int, seed: int, *, on_case: Callable[[], object] = lambda: No
             if comparable(content(folder / command.output)) != whole:
                 faults.append(f"{where}: the result is neither the earlier nor the new one")
             on_case()
-        for command in commands():  # what a killed run left behind goes with the next one
+        for command in named(names):  # what a killed run left behind goes with the next one
             if (done := run(command, folder)).returncode:
                 faults.append(f"{command.name}: after the signals: {done.stderr.strip()[-200:]}")
         if left := leftovers(folder):
             faults.append(f"left behind after the next runs: {', '.join(left[:5])}")
-    return faults
+    return tries, faults
 
 
-def races(rounds: int) -> tuple[int, list[str]]:
+def races(rounds: int, names: set[str] | None = None) -> tuple[int, list[str]]:
     """Run two of each command at once on one output; return the number of races, and what went wrong."""
     count, faults = 0, []
     with tempfile.TemporaryDirectory(prefix="alfnet-soak-") as scratch:
         folder = Path(scratch)
         make_inputs(folder)
-        for command in commands():
-            run(command, folder)
+        for command in named(names):
+            if (done := run(command, folder)).returncode:
+                raise RuntimeError(f"alfnet {command.name}: {done.stderr}")
             whole = comparable(content(folder / command.output))
             for _ in range(rounds):
                 count += 1

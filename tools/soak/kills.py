@@ -1,12 +1,14 @@
-"""Kills: the whole pipeline, at a setting of seconds, dies by SIGKILL at random moments and ends with the same bytes."""
+"""Kills: the pipeline, at a setting of seconds, dies at random moments, and a later run ends with the same bytes."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,6 +18,8 @@ from pathlib import Path
 from tests.test_pipeline import environment, new_repository
 from tools.soak.commands import leftovers
 
+_LENGTH = ".git/seconds"
+"""In the reference: how long it took."""
 _OUTPUTS = ("cache", "weights", "models", "detections", "evaluation", "summaries", "metrics", "plots", "report", "data")
 
 
@@ -29,54 +33,99 @@ class Killed:
     faults: list[str] = field(default_factory=list)
 
 
-def kill_pipeline(kills: int, seed: int, *, on_case: Callable[[], object] = lambda: None) -> Killed:
-    """Kill `dvc repro` and all its processes so many times, beginning anew whenever it gets through."""
+def make_reference(folder: Path) -> None:
+    """Make a repository in `folder` in which the pipeline has run; one that is there stays."""
+    if folder.exists():
+        return
+    with tempfile.TemporaryDirectory(prefix="alfnet-soak-") as scratch:
+        made = new_repository(Path(scratch) / "reference", variants=("mobilenet-2s",), seeds=[1], train__updates=8)
+        started = time.monotonic()
+        if _repro(made).wait():
+            raise RuntimeError(f"dvc repro ends with an error:\n{_said(made)}")
+        (made / _LENGTH).write_text(str(time.monotonic() - started))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = folder.with_name(folder.name + ".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.copytree(made, unfinished)
+        unfinished.rename(folder)
+
+
+def kill_pipeline(kills: int, seed: int, reference: Path, *, on_case: Callable[[], object] = lambda: None) -> Killed:
+    """Kill `dvc repro` so many times at random moments, beginning anew whenever it gets through.
+
+    In turn all its processes die by SIGKILL at once, or DVC alone does, by SIGTERM or SIGKILL: then its stage still runs
+    when the next `dvc repro` begins. reference: made by `make_reference`.
+    """
     rng = random.Random(seed)
     result = Killed()
+    expected = _outputs(reference)
+    length = float((reference / _LENGTH).read_text())
+    groups: list[int] = []
     with tempfile.TemporaryDirectory(prefix="alfnet-soak-") as scratch:
-        reference = new_repository(Path(scratch) / "reference", variants=("mobilenet-2s",), seeds=[1], train__updates=8)
-        started = time.monotonic()
-        _repro(reference).wait()
-        length = time.monotonic() - started
-        expected = _outputs(reference)
         folder = Path(scratch) / "killed"
         shutil.copytree(reference, folder)
         _reset(folder)
-        while result.kills < kills:
-            subprocess.run(
-                ["alfnet", "check"], cwd=folder, env=environment(folder), capture_output=True, check=False
-            )  # as `make repro` does
+        try:
+            while result.kills < kills:
+                process = _repro(folder)
+                groups.append(process.pid)
+                try:
+                    process.wait(rng.uniform(0.3, max(2.0, length / 3)))
+                except subprocess.TimeoutExpired:
+                    _kill(process, result.kills)
+                    result.kills += 1
+                    on_case()
+                    continue
+                _judge(folder, process, expected, result)
             process = _repro(folder)
-            try:
-                process.wait(rng.uniform(0.3, max(2.0, length / 3)))
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                result.kills += 1
-                on_case()
-                continue
-            if process.returncode:
-                result.faults.append(f"after {result.kills} kills: dvc repro ends with {process.returncode}")
-                _reset(folder)
-                continue
-            result.finished += 1
-            result.faults += _compare(folder, expected, result.kills)
-            _reset(folder)
-        _repro(folder).wait()
-        result.finished += 1
-        result.faults += _compare(folder, expected, result.kills)
+            process.wait()
+            _judge(folder, process, expected, result)
+        finally:
+            for group in groups:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(group, signal.SIGKILL)
     return result
 
 
+def _kill(process: subprocess.Popen[bytes], number: int) -> None:
+    kind = number % 4
+    if kind in (0, 2):
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.send_signal(signal.SIGTERM if kind == 1 else signal.SIGKILL)
+    process.wait()
+
+
+def _judge(folder: Path, process: subprocess.Popen[bytes], expected: dict[str, bytes], result: Killed) -> None:
+    """Of a run that came to its end."""
+    said = _said(folder)
+    if process.returncode and "is at this very training; wait for it to end" in said:
+        time.sleep(2)  # as it says
+        return
+    if process.returncode:
+        result.faults.append(f"after {result.kills} kills: dvc repro ends with {process.returncode}: {said[-400:]}")
+    else:
+        result.finished += 1
+        result.faults += _compare(folder, expected, result.kills)
+    _reset(folder)
+
+
 def _repro(folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        ["dvc", "repro"],
-        cwd=folder,
-        env=environment(folder),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    """As `make repro` does it: `alfnet check`, which puts a dvc.lock right that was cut short, and then DVC."""
+    subprocess.run(["alfnet", "check"], cwd=folder, env=environment(folder), capture_output=True, check=False)
+    with (folder / ".git" / "said").open("wb") as said:
+        return subprocess.Popen(
+            [sys.executable, "-m", "dvc", "repro"],
+            cwd=folder,
+            env=environment(folder),
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _said(folder: Path) -> str:
+    return (folder / ".git" / "said").read_text(errors="replace").strip()
 
 
 def _reset(folder: Path) -> None:

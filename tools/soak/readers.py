@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import shutil
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -111,7 +112,35 @@ def _evaluation() -> list[Reader]:
             lambda path: path.write_text(_lines(",", "image_id,x,y,w,h,score\n")),
             _detections,
         ),
+        Reader("ground truth, .odgt", "gt.odgt", _odgt("gtboxes"), _evaluate_odgt),
+        Reader("detections, .odgt", "dt.odgt", _odgt("dtboxes"), _evaluate_odgt),
     ]
+
+
+def _odgt(key: str) -> Callable[[Path], object]:
+    """CrowdHuman's lines of three images, each with a person or two."""
+
+    def write(path: Path) -> None:
+        boxes = [[10.5 + 40 * n, 20, 30, 70 + n] for n in range(4)]
+        for name, kind in (("gt.odgt", "gtboxes"), ("dt.odgt", "dtboxes")):
+            rows = []
+            for number in range(3):
+                found = [
+                    {"tag": "person", "fbox": box, "vbox": box, "extra": {"ignore": 0}}
+                    if kind == "gtboxes"
+                    else {"tag": 1, "box": box, "score": 0.9 - number / 10}
+                    for box in boxes[number : number + 2]
+                ]
+                rows.append({"ID": f"273271,{number}", "width": 640, "height": 480, kind: found})
+            (path.parent / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    return write
+
+
+def _evaluate_odgt(path: Path) -> str:
+    import alfnet
+
+    return str(alfnet.evaluate(path.with_name("gt.odgt"), path.with_name("dt.odgt")))
 
 
 # annotations
@@ -205,6 +234,13 @@ def _annotations() -> list[Reader]:
             "COCO people", "people.json", _write_coco, _annotation_reader("coco", "read_coco", "person"), ["truncate"]
         ),
         Reader("CrowdHuman, .odgt", "a.odgt", _write_crowdhuman, _annotation_reader("crowdhuman", "read_odgt")),
+        Reader(
+            "EuroCity, JSON of an image",
+            "roma_00001.json",
+            _json({"imagewidth": 640, "imageheight": 480, "children": [_EUROCITY]}),
+            lambda path: _annotation_reader("eurocity", "read_eurocity")(path.parent),
+            ["truncate"],
+        ),
         Reader("Penn-Fudan, text", "FudanPed00001.txt", _write_pennfudan, _read_pennfudan),
         Reader(
             "Caltech, .vbb",
@@ -218,7 +254,28 @@ def _annotations() -> list[Reader]:
             lambda path: shutil.copy(caltech / "set99_V000_I00029.txt", path),
             _annotation_reader("caltech", "read_text_annotation"),
         ),
+        Reader("Caltech, .seq", "V000.seq", _write_seq, _read_seq, ["truncate"]),
     ]
+
+
+_EUROCITY = {"identity": "pedestrian", "x0": 10, "y0": 20, "x1": 50, "y1": 120, "tags": ["occluded>10"], "children": []}
+
+
+def _write_seq(path: Path) -> None:
+    """A video of three frames."""
+    import cv2
+
+    jpeg = cv2.imencode(".jpg", _image())[1].tobytes()
+    header = bytearray(1024)
+    header[:24] = b"\xed\xfe\x00\x00" + "Norpix seq".encode("utf-16-le")
+    struct.pack_into("<9I", header, 548, 96, 64, 24, 8, 96 * 64 * 3, 102, 3, 0, 0)
+    path.write_bytes(bytes(header) + 3 * (struct.pack("<I", len(jpeg) + 4) + jpeg + struct.pack("<IH", 1, 2) + b"\0\0"))
+
+
+def _read_seq(path: Path) -> str:
+    from alfnet.annotations.seq import read_seq_frames
+
+    return digest(*(frame.jpeg for _, frame in read_seq_frames(path)))
 
 
 def _read_pennfudan(path: Path) -> str:
@@ -293,8 +350,26 @@ def _read_checkpoint(path: Path) -> str:
     return digest(*(tensor.numpy() for tensor in state["model"].state_dict().values()))  # type: ignore[attr-defined]
 
 
+def _write_onnx(path: Path) -> None:
+    from alfnet.detection.detector import published_settings
+    from alfnet.export.run import export_detector
+    from alfnet.export.settings import ExportSettings
+
+    _write_detector(path.with_name("model.safetensors"))
+    export = ExportSettings(format="onnx", size=(64, 128))
+    export_detector(path.with_name("model.safetensors"), path, export, published_settings())
+
+
+def _read_onnx(path: Path) -> str:
+    from alfnet.export.runtimes import open_onnx
+
+    found = open_onnx(path, "cpu").predict(_image()[None])
+    return digest(repr(found))
+
+
 def _weights() -> list[Reader]:
     return [
+        Reader("detector, ONNX", "model.onnx", _write_onnx, _read_onnx, ["truncate"]),
         Reader("weights, safetensors", "model.safetensors", _write_detector, _read_detector, ["truncate"]),
         Reader("weights, Keras HDF5", "weights.h5", _write_keras, _read_keras, ["truncate"]),
         Reader("checkpoint", "run.ckpt", _write_checkpoint, _read_checkpoint, ALL),
