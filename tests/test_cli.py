@@ -172,6 +172,7 @@ def test_weights_import_gives_a_detector(folder, shared):
     out = folder / "weights.safetensors"
     alfnet("weights", "import", str(source), "--backbone", "mobilenet", "--steps", "2", "--out", str(out), cwd=folder)
     assert ALFNet.load(out).settings.steps == 2
+    alfnet("weights", "import", str(source), "--backbone", "mobilenet", "--steps", "2", "--out", str(out), cwd=folder)
     wrong = ("--backbone", "resnet50", "--steps", "2", "--out", str(folder / "x.safetensors"))
     assert "holds a mobilenet" in alfnet("weights", "import", str(source), *wrong, cwd=folder, code=2)
     assert not (folder / "x.safetensors").exists()
@@ -201,6 +202,15 @@ def test_no_command_writes_over_an_input_or_a_stranger(folder):
     options = ("--backbone", "mobilenet", "--steps", "2")
     assert "input" in alfnet("weights", "import", "gt.json", *options, "--out", "gt.json", cwd=folder, code=2)
     assert "dt.json" in alfnet("weights", "import", "gt.json", *options, "--out", "dt.json", cwd=folder, code=2)
+    trained = ("mine.safetensors", "no earlier")
+    assert all(
+        word in alfnet("weights", "import", "gt.json", *options, "--out", trained[0], cwd=folder, code=2)
+        for word in trained
+    )
+    (folder / "copy.safetensors").write_bytes((folder / "mine.safetensors").read_bytes())
+    stamp = ("weights", "stamp", "copy.safetensors", "--metrics", "gt.json", "--out", "mine.safetensors")
+    assert all(word in alfnet(*stamp, cwd=folder, code=2) for word in trained)
+    (folder / "copy.safetensors").unlink()
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     for _ in range(2):  # its own output it does replace
         alfnet(*rates, "--out", "rates.json", "--curves", "curves.csv", cwd=folder)

@@ -103,12 +103,24 @@ def assert_predicts(backend: OnnxBackend | OpenVinoBackend, model: ALFNet, pixel
         torch.testing.assert_close(offsets, expected_offsets, rtol=1e-4, atol=1e-4)
 
 
+class Broken:
+    """A session of a file whose weights were damaged."""
+
+    def run(self, names: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        boxes = 10
+        return [np.full((1, 2, boxes), np.nan, np.float32), np.zeros((1, 2, boxes, 4), np.float32)]
+
+
 @pytest.mark.slow
 def test_onnx_of_one_size_with_detections(tmp_path: Path) -> None:
     model, out = exported(tmp_path, "model.onnx", nms=True)
     backend = OnnxBackend(out, "cpu")
     assert backend.origin == {"profile": "a test"}
     assert_predicts(backend, model, images())
+    backend.session = Broken()
+    with pytest.raises(AlfnetError, match=r"model\.onnx: computes numbers that are not finite"):
+        backend.predict(images())
+    backend = OnnxBackend(out, "cpu")
     with pytest.raises(AlfnetError, match=r"takes images of 192 x 128 px .*--dynamic"):
         backend.predict(images(height=192))
     pixels = images(1)

@@ -23,7 +23,7 @@ from alfnet.inspection.citypersons import check_citypersons, looks_like_citypers
 from alfnet.inspection.coco import check_coco
 from alfnet.inspection.own_data import choose_frame, write_own_params
 from alfnet.inspection.run import check_path
-from alfnet.inspection.sheet import write_contact_sheet
+from alfnet.inspection.sheet import contact_sheet
 from alfnet.params import AnchorSettings, load_params
 
 ANCHORS = AnchorSettings(widths=[[16, 24], [32, 48], [64, 80], [128, 160]], ratio=0.41)
@@ -318,11 +318,24 @@ def test_contact_sheets_show_boxes_and_say_what_cannot_be_shown(tmp_path: Path) 
         annotated_image(name, 100, 200, [[20, 10, 40, 80], [120, 10, 40, 80]], pedestrian=[True, False])
         for name in ("a.png", "missing.png", "b.png")
     ]
-    faults = write_contact_sheet(tmp_path / "sheet.png", listed, tmp_path)
+    png, faults = contact_sheet(listed, tmp_path)
+    (tmp_path / "sheet.png").write_bytes(png)
     assert len(faults) == 1
     assert "missing.png" in faults[0]
     sheet = read_image(tmp_path / "sheet.png").astype(int)
     for colour in ((80, 200, 40), (0, 170, 255)):
         assert (np.abs(sheet - colour).max(axis=2) < 3).sum() > 200
     with pytest.raises(AlfnetError, match="missing"):
-        write_contact_sheet(tmp_path / "sheet.png", listed[1:2], tmp_path)
+        contact_sheet(listed[1:2], tmp_path)
+
+
+def test_a_contact_sheet_that_cannot_be_written_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a doubt about the data set: whoever asked for the sheet would take the earlier one for it."""
+    people = own(tmp_path)
+
+    def full(path: Path, content: bytes) -> None:
+        raise AlfnetError(f"{path}: no space left")
+
+    monkeypatch.setattr("alfnet.inspection.run.write_bytes", full)
+    with pytest.raises(AlfnetError, match=r"sheet\.png: no space left"):
+        check_path(people, tmp_path / "images", None, tmp_path / "sheet.png")

@@ -82,7 +82,7 @@ def test_a_soak_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
     parts = Parts(tmp_path, seed=1)
     made = Part("a", 3, ["a fault"], {"refused": 2}, 0.5)
     assert parts.run("a", 3, lambda: made) == made
-    assert parts.run("a", 3, refuse) == made
+    assert parts.run("a", 3, lambda: pytest.fail("made again")) == made
     assert Parts(tmp_path, seed=2).run("a", 3, lambda: Part("new")) == Part("new")
 
 

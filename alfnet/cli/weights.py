@@ -21,13 +21,14 @@ def weights_import(
 ) -> None:
     """Convert a released Keras detector."""
     from alfnet.network.alfnet import count_parameters
-    from alfnet.network.origin import imported_origin
+    from alfnet.network.origin import imported_origin, read_origin
     from alfnet.network.weight_files import is_weight_file
     from alfnet.outputs import check_outputs, check_replaceable
     from alfnet.pretrained.keras import import_detector
 
     check_outputs({"--out": out}, {"the file to import": file})
-    check_replaceable(out, "detector", is_weight_file)
+    # Not any detector: a trained one is no earlier output of this command.
+    check_replaceable(out, "import", lambda path: is_weight_file(path) and "release" in read_origin(path))
     model = import_detector(file, backbone.value, steps)
     parameters = count_parameters(model)
     model.save(out, extra={"parameters": str(parameters), **imported_origin(backbone.value)})
@@ -63,11 +64,13 @@ def weights_stamp(
     out: Annotated[Path, typer.Option(help="The safetensors file to write: the same weights.")],
 ) -> None:
     """Copy a detector with its miss rates in the file, so that whoever gets it can read them (`weights info`)."""
-    from alfnet.network.origin import stamp
+    from alfnet.network.origin import read_origin, stamp
     from alfnet.network.weight_files import is_weight_file
     from alfnet.outputs import check_outputs, check_replaceable
 
     check_outputs({"--out": out}, {"the detector": file, "--metrics": metrics})
-    check_replaceable(out, "detector", is_weight_file)
+    check_replaceable(
+        out, "stamped detector", lambda path: is_weight_file(path) and "miss_rate_percent" in read_origin(path)
+    )
     rates = stamp(file, metrics, out)
     print(f"{out}: " + ", ".join(f"{value} % at IoU {iou}" for iou, value in rates.items()))

@@ -65,6 +65,8 @@ class ExportedBackend:
         groups = len(images) if self.export.size is not None else 1  # a fixed graph takes one image at a time
         parts = [self._run(np.ascontiguousarray(part)) for part in np.array_split(images, groups)]
         logits, offsets = (torch.from_numpy(np.concatenate(each)) for each in zip(*parts, strict=True))
+        if not (torch.isfinite(logits).all() and torch.isfinite(offsets).all()):
+            raise AlfnetError(f"{self.path}: computes numbers that are not finite; it is damaged, export it again")
         return [(logits[:, step], offsets[:, step]) for step in range(self.settings.steps)]
 
     def bytes_needed(self, height: int, width: int) -> int:

@@ -11,11 +11,12 @@ from alfnet.annotations.coco import read_coco
 from alfnet.annotations.data_set import read_split, source_of
 from alfnet.annotations.images import AnnotatedImage, Split
 from alfnet.errors import AlfnetError
+from alfnet.files import write_bytes
 from alfnet.images import image_size
 from alfnet.inspection.citypersons import SIZE, check_citypersons, looks_like_citypersons
 from alfnet.inspection.coco import check_coco
 from alfnet.inspection.findings import Findings, plural
-from alfnet.inspection.sheet import write_contact_sheet
+from alfnet.inspection.sheet import contact_sheet
 from alfnet.params import Params
 
 
@@ -101,9 +102,10 @@ def _citypersons_sheet(folder: Path, sheet: Path, found: Findings) -> None:
 
 def _sheet(sheet: Path, read, folder: Path, found: Findings) -> None:  # type: ignore[no-untyped-def]
     try:
-        faults = write_contact_sheet(sheet, read(), folder)
+        png, faults = contact_sheet(read(), folder)
     except AlfnetError as error:
         found.doubts.append(f"no contact sheet: {error}")
         return
+    write_bytes(sheet, png)
     found.problems += [fault for fault in faults if fault not in found.problems]
     found.facts.append(f"{sheet}: some images with their boxes (green: pedestrians, orange: ignore regions)")

@@ -10,7 +10,6 @@ import numpy as np
 
 from alfnet.annotations.images import AnnotatedImage
 from alfnet.errors import AlfnetError
-from alfnet.files import write_bytes
 from alfnet.images import encode_png, read_image
 from alfnet.outputs import mark_png
 
@@ -22,13 +21,11 @@ _PAPER, _INK = (255, 255, 255), (60, 60, 60)
 _PEDESTRIAN, _IGNORED = (80, 200, 40), (0, 170, 255)  # B G R: green, orange
 
 
-def write_contact_sheet(
-    out: Path, images: Sequence[AnnotatedImage], folder: Path, *, number: int = IMAGES
-) -> list[str]:
-    """Draw up to `number` images, evenly spaced among those with boxes, and write them to `out` (PNG).
+def contact_sheet(images: Sequence[AnnotatedImage], folder: Path, *, number: int = IMAGES) -> tuple[bytes, list[str]]:
+    """Draw up to `number` images, evenly spaced among those with boxes.
 
-    Pedestrians are green, ignore regions orange. Returns a message for each image that could not be read; raises
-    AlfnetError where none could.
+    Pedestrians are green, ignore regions orange. Returns a PNG's bytes, and a message for each image that could not be
+    read; raises AlfnetError where none could.
     """
     peopled = [image for image in images if len(image.boxes)] or list(images)
     places = np.linspace(0, len(peopled) - 1, num=min(number, len(peopled))).round().astype(int)
@@ -49,8 +46,7 @@ def write_contact_sheet(
             left = _GAP + column * (_TILE + _GAP)
             sheet[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
         top += max(tile.shape[0] for tile in row) + _GAP
-    write_bytes(out, mark_png(encode_png(sheet), "alfnet data check"))
-    return faults
+    return mark_png(encode_png(sheet), "alfnet data check"), faults
 
 
 def _tile(annotated: AnnotatedImage, folder: Path) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -26,14 +28,33 @@ PROMISES = (
     ("A folder with anything else in it stays", "tests/test_outputs.py::test_what_is_not_ours_stays"),
     ("`alfnet prune` removes what stages wrote, and nothing else", "tests/test_cli.py::test_check_and_prune_find_what_removed_variants_left_and_nothing_else"),
     ("A file appears whole or not at all", "tests/test_files.py::test_failing_block_leaves_the_earlier_file"),
+    ("Unfinished outputs lie where no stage looks; those of dead processes go", "tests/test_files.py::test_temporaries_can_lie_elsewhere_and_dead_ones_go"),
     ("What a killed process left behind goes with the next run", "tests/test_files.py::test_what_a_killed_process_left_beside_an_output_goes_with_the_next_write"),
     ("A full disk is named", "tests/test_files.py::test_a_full_disk_is_named"),
+    ("Weights that are not finite, or absurd, are neither written nor read", "tests/test_network_weight_files.py::test_numbers_that_no_network_computes_with_are_neither_written_nor_read"),
+    ("A damaged checkpoint is passed over with a word", "tests/test_training_checkpoints.py::test_every_damage_is_passed_over_with_a_word"),
+    ("A finished training stays until another of its name has ended", "tests/test_training_checkpoints.py::test_a_finished_run_stays_until_another_of_its_name_has_ended"),
+    ("Ctrl-C ends a training with a line that says what is kept", "tests/test_training_run.py::test_ctrl_c_ends_a_training_with_a_line"),
+    ("SIGTERM too; a second training of a run names the first", "tests/test_training_run.py::test_a_second_training_of_a_run_names_the_first_and_sigterm_ends_that_with_a_line"),
+    ("A training ends with the process that started it", "tests/test_training_run.py::test_a_training_ends_with_the_process_that_started_it"),
     ("A killed `dvc repro` ends with the same bytes", "tests/test_pipeline.py::test_killed_repro_ends_with_the_same_bytes"),
+    ("A `dvc.lock` that was cut short is recognised and mended", "tests/test_pipeline.py::test_a_lock_file_cut_short_is_mended"),
+    ("No shell reads a name of params.yaml", "tests/test_pipeline.py::test_names_are_never_read_by_a_shell"),
+    ("What `dvc add` put there survives `dvc checkout`", "tests/test_pipeline.py::test_data_that_dvc_add_put_there_survives"),
+    ("Stages run the package beside them", "tests/test_pipeline.py::test_stages_use_the_package_beside_them"),
     ("HDF5 files cannot point elsewhere", "tests/test_pretrained_keras.py::test_pointers_out_of_the_file_are_not_followed"),
     ("Declared sizes are compared before memory is taken", "tests/test_pretrained_keras.py::test_declared_sizes_are_compared_before_anything_is_read"),
-    ("YAML bombs are refused", "tests/test_yaml_file.py::test_bombs_and_broken_files_are_refused"),
+    ("Bombs among detections and ground truths are refused within a GiB", "tests/test_reading_forms.py::test_bombs_within_a_gibibyte"),
+    ("So are MATLAB's", "tests/test_annotations_mat_file.py::test_a_bomb_of_zeros_is_refused_before_it_is_unpacked"),
+    ("So are images, from their headers", "tests/test_images.py::test_bombs_are_refused_from_the_header"),
+    ("So are YAML's", "tests/test_yaml_file.py::test_bombs_and_broken_files_are_refused"),
+    ("Damaged JPEGs are refused (where their damage shows: a flipped bit may make another whole picture)", "tests/test_images.py::test_damaged_jpegs_are_refused"),
+    ("Strange content is one message", "tests/test_reading_forms.py::test_strange_content_is_one_message"),
+    ("What makes a miss rate certainly wrong is an error", "tests/test_reading_traps.py::test_certain_mistakes_of_the_ground_truth"),
+    ("What probably does is a warning with counts", "tests/test_reading_traps.py::test_traps_are_named"),
     ("Downloads are verified, redirects stay in bounds", "tests/test_pretrained_download.py::test_redirects_out_of_bounds_are_refused"),
     ("What is installed is pinned by hash", "tests/test_supply.py::test_every_locked_package_has_an_exact_version_and_hashes"),
+    ("Its licences are those that somebody decided on", "tests/test_supply.py::test_every_licence_is_one_that_somebody_decided_on"),
 )  # fmt: skip
 
 
@@ -49,6 +70,7 @@ def main(
     write: Annotated[bool, typer.Option(help="Write docs/reliability.md.")] = True,
 ) -> None:
     """Damage, kill, interrupt, fill the disk; exit code 1 if any promise was broken."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what it started and wrote goes with it
     prepare()
     from tools.soak.commands import commands
     from tools.soak.disks import full_disks

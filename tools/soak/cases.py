@@ -22,7 +22,7 @@ BAD: tuple[Outcome, ...] = ("traceback", "crash", "hang", "silent")
 
 SECONDS = 10
 """Of a processor."""
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds by the clock, for a case that waits for something; long, since others may keep the processors busy."""
 BYTES = 2 * 2**30
 
