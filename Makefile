@@ -30,6 +30,7 @@ environment:
 repro: environment
 	@alfnet check
 	@alfnet launch
+	@alfnet artifacts >/dev/null
 	@alfnet table
 
 # A file's tests stay in one process, so that they share what is made once; each process computes with one thread.

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from alfnet.launch.jobs import is_alive, progress_in
-from alfnet.launch.lock_file import lock_fault
+from alfnet.launch.lock_file import lock_fault, mend_lock
 from tests.test_pipeline import environment, new_repository, run
 from tests.tiny import ROOT
 
@@ -57,7 +59,7 @@ if stage == "train":
     print(f"train {name}: 3/4, 1 s left", file=sys.stderr, flush=True)
     if name == os.environ.get("TOY_FAILS"):
         sys.exit("error: this one fails")
-    for _ in range(6000 if name == os.environ.get("TOY_WAITS") else 0):  # until it is told to go on, or stopped
+    for _ in range(6000 if name in os.environ.get("TOY_WAITS", "").split() else 0):  # until it is told to go on, or stopped
         if (state / "go").exists():
             break
         time.sleep(0.1)
@@ -66,15 +68,16 @@ out.parent.mkdir(exist_ok=True)
 out.write_text(f"{stage} {name} {Path('note.txt').read_text()}")
 """
 LAUNCH = """\
-import sys
+import signal, sys
 from pathlib import Path
 from types import SimpleNamespace
 from alfnet.errors import exit_with_message
 from alfnet.launch.run import Options, launch
 params = SimpleNamespace(variants=["a", "b"], seeds=[1, 2], runtime="portable")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, perhaps these tests, ignore it
 @exit_with_message
 def main():
-    sys.exit(launch(params, Path.cwd(), Options(jobs=int(sys.argv[1]))))
+    sys.exit(launch(params, Path.cwd(), Options(jobs=int(sys.argv[1]), on=sys.argv[2])))
 main()
 """
 
@@ -84,9 +87,13 @@ def toy(tmp_path: Path) -> Path:
     folder = tmp_path / "toy"
     folder.mkdir()
     (tmp_path / "state").mkdir()
-    chain = ("train", "first/${item.variant}.txt"), ("detect", "train/${item.variant}-${item.seed}.txt"), (
-        "evaluate", "detect/${item.variant}-${item.seed}.txt"
-    )  # fmt: skip
+    name = "${item.variant}-${item.seed}.txt"
+    chain = (
+        ("train", "first/${item.variant}.txt"),
+        ("validate", f"train/{name}"),
+        ("detect", f"validate/{name}"),
+        ("evaluate", f"detect/{name}"),
+    )
     text = DVC_YAML + "".join(STAGE % (stage, stage, f'"{needs}"', stage) for stage, needs in chain)
     (folder / "dvc.yaml").write_text(text)
     (folder / "work.py").write_text(WORK)
@@ -103,9 +110,9 @@ def toy(tmp_path: Path) -> Path:
     return folder
 
 
-def start(folder: Path, jobs: int = 2, **variables: str) -> subprocess.Popen[str]:
+def start(folder: Path, jobs: int = 2, on: str = "local", **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", LAUNCH, str(jobs)],
+        [sys.executable, "-c", LAUNCH, str(jobs), on],
         cwd=folder,
         env=environment(ROOT) | {"TOY_STATE": str(folder.parent / "state")} | variables,
         stdout=subprocess.PIPE,
@@ -116,7 +123,7 @@ def start(folder: Path, jobs: int = 2, **variables: str) -> subprocess.Popen[str
 
 
 def end(process: subprocess.Popen[str]) -> tuple[int, str]:
-    output, _ = process.communicate(timeout=240)
+    output, _ = process.communicate(timeout=900)
     return process.returncode, output
 
 
@@ -129,8 +136,8 @@ def wait_for(path: Path) -> None:
     wait_until(path.exists)
 
 
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 240
+def wait_until(true: Callable[[], bool], seconds: float = 900) -> None:
+    deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "does not come"
         time.sleep(0.05)
@@ -192,7 +199,7 @@ def test_progress_is_read_from_a_log() -> None:
     assert progress_in("") == ("", 0.0)
     log = "Running stage 'train@a-1':\ntrain a-1: 50/100, 3 s left  loss 0.5\n"
     assert progress_in(log) == ("train 50/100", pytest.approx(0.425))
-    assert progress_in(log + "Running stage 'detect@a-1':\n") == ("detect", pytest.approx(0.85))
+    assert progress_in(log + "Running stage 'detect@a-1':\n") == ("detect", pytest.approx(0.88))
 
 
 def test_a_lock_file_is_whole_or_not(tmp_path: Path) -> None:
@@ -211,35 +218,105 @@ def test_a_lock_file_is_whole_or_not(tmp_path: Path) -> None:
     assert lock_fault(path) == "is no YAML"
 
 
-@pytest.mark.slurm
-def test_slurm(tmp_path: Path) -> None:
-    """Two tiny variants through a real Slurm of one node; one job is killed once; the bytes are those of `dvc repro`."""
-    node = os.environ.get("SLURM_NODE", str(ROOT.parent / "shared/tools/one-node-slurm"))
-    if not Path(node).is_file() or os.geteuid():
+@pytest.mark.parametrize("content", ["", '{"a": '])
+def test_a_list_of_files_in_use_cut_short_is_dropped(tmp_path: Path, content: str) -> None:
+    path = tmp_path / ".dvc/tmp/rwlock"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    assert mend_lock(tmp_path) is None
+    assert path.exists()
+    path.write_text(content)
+    assert mend_lock(tmp_path) is None
+    assert not path.exists()
+
+
+def process_of_slurm_job(job: str) -> int:
+    """The process of submitit in a task of an array, such as 3_0."""
+    task = f"SLURM_ARRAY_TASK_ID={job.split('_')[1]}".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words, variables = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
+            if b"submitit.core._submit" in words.split(b"\0") and task in variables.split(b"\0"):
+                return int(folder.name)
+    raise AssertionError(f"job {job} does not run")
+
+
+def locked(folder: Path) -> Any:
+    """What dvc.lock says, checksums of all outputs included. The order of its stages is that in which they first ran."""
+    return YAML(typ="safe").load((folder / "dvc.lock").read_text())
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[None]:
+    """A real Slurm of this machine alone."""
+    tool = os.environ.get("SLURM_NODE", str(ROOT.parent / "shared/tools/one-node-slurm"))
+    if not Path(tool).is_file() or os.geteuid():
         pytest.skip("needs one-node-slurm (SLURM_NODE) and root")
-    variants = ("resnet50-1s", "mobilenet-2s")
-    folder = new_repository(tmp_path / "slurm", variants=variants, seeds=[1], train__updates=60)
+    # `nproc`, by which the node counts its cores, heeds OMP_NUM_THREADS.
+    plain = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    subprocess.run([tool, "start"], check=True, env=plain)
+    yield
+    subprocess.run(["scancel", f"--user={os.getuid()}"])  # or the next start would find what a failed test has left
+    subprocess.run([tool, "stop"])
+
+
+@pytest.mark.slurm
+def test_slurm_jobs_that_are_killed_run_again(toy: Path, node: None) -> None:
+    """One by `scancel`, one with all that could have told of it; the bytes are those of a serial `dvc repro`."""
+    serial = toy.parent / "serial"
+    shutil.copytree(toy, serial)
+    launched = start(toy, on="slurm", TOY_WAITS="a-1 a-2")
+    try:
+        for name in ("a-1", "a-2"):
+            wait_for(toy.parent / f"state/train-{name}")
+        submitted = next(toy.glob(".scratch/launch/*/slurm-jobs")).read_text().split()
+        assert len(submitted) == 4
+        assert len({job.split("_")[0] for job in submitted}) == 1, "one array"
+        subprocess.run(["scancel", "--signal=KILL", "--full", submitted[0]], check=True)
+        os.kill(process_of_slurm_job(submitted[1]), signal.SIGKILL)
+        wait_until(lambda: runs(toy, "train-a-1") == 2 and runs(toy, "train-a-2") == 2)
+        (toy.parent / "state/go").touch()
+        code, output = end(launched)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(launched.pid, signal.SIGKILL)
+    print(output)
+    assert code == 0, output
+    assert "a-2: its job is no longer in Slurm's queue" in output
+    for name in ("a-1", "a-2"):
+        assert f"{name}: running again (run 2)" in output
+    for name in ("a-1", "a-2", "b-1", "b-2"):
+        assert f"{name}: done" in output
+        assert f"Stage 'train@{name}' is cached - skipping run" in output
+    assert len(run("git", "worktree", "list", cwd=toy).stdout.splitlines()) == 1
+    run("dvc", "repro", cwd=serial, TOY_STATE=str(toy.parent / "state"))
+    assert locked(toy) == locked(serial)
+
+
+@pytest.mark.slurm
+def test_slurm_gives_the_bytes_of_a_serial_run(tmp_path: Path, node: None) -> None:
+    """Two tiny variants of the pipeline itself; one job is killed once and goes on from its checkpoint."""
+    variants = ("mobilenet-1s", "mobilenet-2s")
+    folder = new_repository(tmp_path / "slurm", variants=variants, seeds=[1], train__updates=20)
     serial = tmp_path / "serial"
     shutil.copytree(folder, serial, symlinks=True)
-    subprocess.run([node, "start"], check=True)
+    launched = subprocess.Popen(
+        ["alfnet", "launch", "--on", "slurm", "--jobs", "2", "--time", "60"],
+        cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
     try:
-        launched = subprocess.Popen(
-            ["alfnet", "launch", "--on", "slurm", "--jobs", "2", "--time", "60"],
-            cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        deadline = time.monotonic() + 300
-        while not list((folder / ".scratch").glob("mobilenet-2s-1-*/*.ckpt")):
-            assert time.monotonic() < deadline
-            assert launched.poll() is None, launched.communicate()[0]
-            time.sleep(0.05)
-        submitted = next(folder.glob(".scratch/launch/*/slurm-jobs")).read_text().split()
-        subprocess.run(["scancel", "--signal=KILL", "--full", submitted[-1]], check=True)
-        output, _ = launched.communicate(timeout=500)
-        assert launched.returncode == 0, output
-        assert "was killed" in output or "run 2" in output or "running" in output
+        wait_until(lambda: bool(list((folder / ".scratch").glob("mobilenet-2s-1-*/*.ckpt"))), 900)
+        (job,) = next(folder.glob(".scratch/launch/*/slurm-jobs")).read_text().split()[1:]
+        subprocess.run(["scancel", "--signal=KILL", "--full", job], check=True)
+        output, _ = launched.communicate(timeout=1800)
     finally:
-        subprocess.run([node, "stop"], check=True)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(launched.pid, signal.SIGKILL)
+    print(output)
+    assert launched.returncode == 0, output
+    assert "mobilenet-2s-1: running again (run 2)" in output
     run("dvc", "repro", cwd=serial)
-    assert (folder / "dvc.lock").read_bytes() == (serial / "dvc.lock").read_bytes()
-    metrics = [json.loads((tree / "metrics/mobilenet-2s.json").read_text()) for tree in (folder, serial)]
-    assert metrics[0] == metrics[1]
+    assert locked(folder) == locked(serial)
+    for name in (*(f"metrics/{variant}.json" for variant in variants), "plots/ablation.csv", "report/index.html"):
+        assert (folder / name).read_bytes() == (serial / name).read_bytes(), name

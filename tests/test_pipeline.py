@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import csv
 import json
 import os
 import random
@@ -17,6 +18,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from alfnet.cli.artifacts import best_seeds, with_artifacts
+from alfnet.params import load_params
 from tests.tiny import ROOT, write_params
 
 pytestmark = pytest.mark.pipeline
@@ -128,12 +131,38 @@ def test_names_reach_commands_as_quoted_options_only():
         assert written == (["${item}"] if "matrix" in stage else []), name
 
 
-def test_artifacts_are_the_variants():
+def test_artifacts_are_the_best_models_of_the_variants() -> None:
     artifacts = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["artifacts"]
-    assert set(artifacts) == set(YAML(typ="safe").load((ROOT / "params.yaml").read_text())["variants"])
-    for name, artifact in artifacts.items():
-        assert artifact["path"] == f"models/{name}/1/model.safetensors"
-        assert artifact["type"] == "model"
+    params = load_params(ROOT / "params.yaml")
+    best = best_seeds(params, ROOT / "plots/ablation.csv")
+    assert {name: artifact["path"] for name, artifact in artifacts.items()} == {
+        name: f"models/{name}/{seed}/model.safetensors" for name, (seed, _) in best.items()
+    }, "run: alfnet artifacts"
+    with (ROOT / "plots/ablation.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for name, (seed, rate) in best.items():
+        row = [row for row in rows if row["variant"] == name][-1]
+        rates = [float(row[f"mr_50_seed_{one}"]) for one in params.seeds]
+        assert rate == min(rates) == float(row[f"mr_50_seed_{seed}"])
+        assert artifacts[name]["type"] == "model"
+        assert artifacts[name]["labels"]
+
+
+def test_artifacts_are_written_anew_and_the_rest_stays() -> None:
+    text = (ROOT / "dvc.yaml").read_text()
+    params = load_params(ROOT / "params.yaml")
+    best: dict[str, tuple[int, float | None]] = {"mobilenet-2s": (2, 9.123), "resnet50-1s": (1, None)}
+    written = with_artifacts(text, params, best)
+    assert written.split("\n# The ")[0] == text.split("\n# The ")[0]
+    assert with_artifacts(written + "\nmore:\n- 1\n", params, best) == written + "\nmore:\n- 1\n"
+    section = YAML(typ="safe").load(written)["artifacts"]
+    assert section["mobilenet-2s"] == {
+        "path": "models/mobilenet-2s/2/model.safetensors",
+        "type": "model",
+        "desc": "ALFNet on MobileNet with 2 localisation steps, seed 2, MR 9.12 % on synthetic",
+        "labels": ["pedestrian-detection", "mobilenet"],
+    }
+    assert section["resnet50-1s"]["desc"] == "ALFNet on ResNet-50 with 1 localisation step, seed 1"
 
 
 def test_every_stage_describes_itself():

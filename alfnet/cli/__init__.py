@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from alfnet.cli import (
+    artifacts,
     compare,
     convert,
     data,
@@ -30,6 +31,7 @@ from alfnet.cli import (
 from alfnet.errors import exit_with_message, extra_needed
 
 EXTRAS = {
+    "artifacts": "pipeline",
     "check": "pipeline",
     "data": "train",
     "dag": "pipeline",
@@ -86,6 +88,7 @@ COMMANDS = (
     pipeline.profile,
     pipeline.check,
     pipeline.schema,
+    artifacts.artifacts,
     launch.launch,
     dvc_views.dag,
     dvc_views.experiments,

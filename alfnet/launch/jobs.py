@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from alfnet.launch.lock_file import mend_lock
+
 _PROGRESS = re.compile(r"^(\w+) [^\n]*?(\d+)/(\d+), ", re.MULTILINE)
 _SHARES = {"train": (0.0, 0.85), "validate": (0.85, 0.88), "detect": (0.88, 1.0)}
 """Where in a job's time a stage stands, roughly."""
@@ -41,6 +43,8 @@ class Job:
 
     def __call__(self) -> int:
         """Run the stages; return DVC's exit code. What they print goes to the job's log."""
+        if said := mend_lock(self.folder):  # an earlier run of this job was killed
+            print(said, flush=True)
         command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", f"evaluate@{self.name}"]
         environment = {**os.environ, **self.environment, "PYTHONUNBUFFERED": "1"}
         process = subprocess.Popen(

@@ -1,8 +1,10 @@
-"""dvc.lock after a kill: DVC writes it in place, so it may be cut short."""
+"""dvc.lock, and DVC's list of who uses what, after a kill: DVC writes both in place, so they may be cut short."""
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from pathlib import Path
 
 
@@ -36,6 +38,7 @@ def mend_lock(root: Path) -> str | None:
 
     The next `dvc repro` writes it anew: DVC's run cache knows every stage that ran, so none runs again for it.
     """
+    _drop_broken_list(root / ".dvc" / "tmp" / "rwlock")
     path = root / "dvc.lock"
     fault = lock_fault(path)
     if fault is None:
@@ -48,3 +51,21 @@ def mend_lock(root: Path) -> str | None:
         "the next dvc repro restores every stage from the run cache (or take the last committed one: "
         "git checkout dvc.lock)"
     )
+
+
+def _drop_broken_list(path: Path) -> None:
+    """Delete the list of files in use where it is no JSON: no DVC runs with one, and whoever was in it was killed."""
+    if _is_broken(path):
+        time.sleep(0.5)  # perhaps it was just being written
+        if _is_broken(path):
+            path.unlink(missing_ok=True)
+
+
+def _is_broken(path: Path) -> bool:
+    try:
+        json.loads(path.read_text())
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        return True
+    return False

@@ -32,6 +32,8 @@ PER_SEED = ("train", "validate", "detect", "evaluate")
 RUNS_AT_MOST = 3
 """A job that was killed (not one that failed) is started again, to go on from its checkpoint."""
 SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_QUEUES = 10.0
+"""Between two looks at Slurm's queue, which all users share."""
 SECONDS_TO_STOP = 15.0
 FOREVER_MINUTES = 60 * 24 * 365
 
@@ -72,6 +74,8 @@ class _Progress:
     job: Job | None = None
     handle: Any = None
     slot: int = 0
+    missed: int = 0
+    """How often in succession Slurm's queue was without this job."""
 
     @property
     def name(self) -> str:
@@ -164,9 +168,11 @@ class _Work:
             cores = len(os.sched_getaffinity(0))
             self.environment["OMP_NUM_THREADS"] = str(max(1, cores // options.at_once))
         self.executor = _executor(folder / "logs", options)
+        self.queue_read = 0.0
 
     def step(self) -> bool:
         """Look at what runs, start what may; True when all has ended."""
+        self._look_at_queue()
         for row in self.rows:
             if row.state == "running":
                 self._look(row)
@@ -221,7 +227,10 @@ class _Work:
     def say(self, console: Console) -> None:
         """Without a terminal: a line for each change."""
         for row in self.rows:
-            line = f"{row.name}: {row.state}" + (f", {row.words.split(' ')[0]}" if row.state == "running" else "")
+            again = f" again (run {row.runs})" if row.runs > 1 else ""
+            line = f"{row.name}: {row.state}"
+            if row.state == "running":
+                line += f"{again}, {row.words.split(' ')[0] or 'started'}"
             if self.said.get(row.name) != line and row.state != "waiting":
                 console.print(line, highlight=False)
                 self.said[row.name] = line
@@ -246,8 +255,8 @@ class _Work:
             else:
                 handles = [self.executor.submit(row.job) for row in rows]
             for row, handle in zip(rows, handles, strict=True):
-                row.handle, row.state, row.runs = handle, "running", row.runs + 1
-                row.started, row.log = time.monotonic(), Path(handle.paths.stdout)
+                row.handle, row.state, row.runs, row.missed = handle, "running", row.runs + 1, 0
+                row.started, row.log, row.words = time.monotonic(), Path(handle.paths.stdout), ""
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -255,9 +264,13 @@ class _Work:
         row.seconds = time.monotonic() - row.started
         if row.log is not None and row.log.is_file():
             row.words, row.part = progress_in(row.log.read_text(errors="replace"))
-        if not row.handle.done():
+        if self._ended(row):
+            code = self._exit_code(row)
+        elif row.missed > 1:
+            print(f"{row.name}: its job is no longer in Slurm's queue and left no result", file=sys.stderr)
+            code = None
+        else:
             return
-        code = self._exit_code(row)
         if code is None and row.runs < RUNS_AT_MOST:
             row.state, row.words = "waiting", "was killed; again from its checkpoint"
             return
@@ -267,6 +280,24 @@ class _Work:
         if code == 0:
             _copy_timings(row.job.folder, self.root)
         self.trees.remove(row.job.folder)
+
+    def _ended(self, row: _Progress) -> bool:
+        # submitit would ask `sacct`, which knows nothing where Slurm keeps no accounts, and then wait for ever.
+        return bool(row.handle.paths.result_pickle.is_file() if self.options.on == "slurm" else row.handle.done())
+
+    def _look_at_queue(self) -> None:
+        """Note which jobs Slurm no longer knows: those that were killed with all that could have told of it."""
+        if self.options.on != "slurm" or time.monotonic() - self.queue_read < SECONDS_BETWEEN_QUEUES:
+            return
+        self.queue_read = time.monotonic()
+        command = ["squeue", "--noheader", "--array", "--format=%i", f"--user={os.getuid()}"]
+        listed = subprocess.run(command, capture_output=True, text=True)
+        if listed.returncode:  # Slurm is busy or being restarted
+            return
+        known = set(listed.stdout.split())
+        for row in self.rows:
+            if row.state == "running":
+                row.missed = 0 if row.handle.job_id in known else row.missed + 1
 
     def _exit_code(self, row: _Progress) -> int | None:
         """DVC's exit code; None where the job ended without one, because it was killed."""
