@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -38,8 +41,6 @@ def test_boxes_are_of_the_image_as_it_is(detector: Detector) -> None:
 
 def test_photographs_of_people(detector: Detector, shared: Path) -> None:
     """Photographs that it has not seen: most people are met, in pixels of the photograph."""
-    import json
-
     folder = shared / "data" / "pennfudan"
     photograph = "FudanPed00009.jpg"
     content = json.loads((folder / "train.json").read_text())
@@ -52,3 +53,20 @@ def test_photographs_of_people(detector: Detector, shared: Path) -> None:
         areas = (found.boxes[:, 2:] - found.boxes[:, :2]).prod(1)
         iou = common / (areas + w * h - common)
         assert iou[found.scores > 0.3].max() > 0.5
+
+
+def test_the_readmes_lines_run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A photograph of one's own, and the detector that comes with the project."""
+    (block,) = [
+        one
+        for one in re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
+        if "Detector" in one
+    ]
+    assert "Detector.load()" in block
+    image = np.random.Generator(np.random.PCG64(1)).integers(0, 256, (90, 70, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "street.jpg"), cv2.resize(image, (700, 900)))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    assert names["detector"].frame == (256, 512)
+    assert names["found"].boxes.shape == (len(names["found"].scores), 4)
