@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 # The tests run in the arithmetic that the default profile uses; it has to be set before numpy and torch are imported.
 from alfnet.runtime import PORTABLE_ENVIRONMENT
@@ -16,6 +17,10 @@ from pathlib import Path
 import pytest
 
 from tests import browser
+
+# A shell that runs the tests in the background has Ctrl-C ignored, and what the tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 
