@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,17 +53,32 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+started: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def _end_what_was_started() -> Iterator[None]:
+    """A training of hours must not outlive a test that fails."""
+    yield
+    while started:
+        started.pop().kill()
+
+
 def start(folder: Path, *before: str) -> subprocess.Popen[str]:
     """The stage as DVC starts it, behind the words `before`; what it says goes to `folder`/said."""
     with (folder / "said").open("a") as said:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*before, sys.executable, str(ROOT / "stages/train.py"), "mobilenet-2s", "1"],
             cwd=folder,
             env=os.environ | {"PYTHONPATH": str(ROOT), "DVC_STAGE": "train@mobilenet-2s-1"},
             stdout=subprocess.PIPE,
             stderr=said,
             text=True,
+            # What a shell starts in the background ignores Ctrl-C, and so would all that the tests start then.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
+    started.append(process)
+    return process
 
 
 def wait_until(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
@@ -85,7 +100,7 @@ def test_ctrl_c_ends_a_training_with_a_line(folder: Path) -> None:
     process = start(folder)
     wait_until(lambda: checkpoints(folder), process)
     process.send_signal(signal.SIGINT)
-    assert process.wait() == 130
+    assert process.wait(timeout=300) == 130
     assert_kept((folder / "said").read_text(), r"interrupted\. ")
     assert checkpoints(folder)
 
@@ -95,13 +110,13 @@ def test_a_second_training_of_a_run_names_the_first_and_sigterm_ends_that_with_a
     wait_until(lambda: checkpoints(folder), first)
     first.send_signal(signal.SIGSTOP)
     second = start(folder)
-    assert second.wait() == 2
+    assert second.wait(timeout=300) == 2
     assert f"process {first.pid} on " in (folder / "said").read_text()
     assert "is at this very training; wait for it to end" in (folder / "said").read_text()
     (folder / "said").write_text("")
     first.send_signal(signal.SIGTERM)
     first.send_signal(signal.SIGCONT)
-    assert first.wait() == 143
+    assert first.wait(timeout=300) == 143
     assert_kept((folder / "said").read_text(), r"stopped \(SIGTERM\)\. ")
     assert checkpoints(folder)
 
