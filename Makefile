@@ -7,6 +7,8 @@
 # make soak        damaged files, kills, signals, full disks, races; writes docs/reliability.md (half an hour)
 # make portability   compare bytes with emulated Intel and AMD processors (needs Debian's qemu-user)
 # make gpu           check and measure what needs a GPU, on yours; writes gpu.md (five minutes)
+# make bench         measure speed beside peers; writes docs/performance.md
+# make scale         every stage at full size on a sample (SCALE=FOLDER keeps it; CITYPERSONS names the annotations); writes docs/scale.md
 # make fidelity      write docs/fidelity.md
 # make miss-rate     write the tables of docs/miss-rate.md
 SHELL := /bin/bash
@@ -15,7 +17,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: environment repro quick test test-all lint lock soak portability fidelity miss-rate gpu
+.PHONY: environment repro quick test test-all lint lock soak portability fidelity miss-rate gpu bench scale
 
 # The copy of the lock file in .venv tells which versions it holds: it is built when missing or of other versions.
 environment:
@@ -78,3 +80,10 @@ miss-rate: environment
 
 gpu: environment
 	@python -m tools.gpu
+
+bench: environment
+	@python -m benchmarks
+
+SCALE ?= .scratch/scale
+scale: environment
+	@python -m tools.scale --folder '$(SCALE)'

@@ -34,6 +34,17 @@ class Report:
             return
         self._add(what, f"{value:.2g}", f"at most {limit:g}", "passed" if value <= limit else "FAILED")
 
+    def check_spread(self, what: str, value: float, spread: float, factor: float) -> None:
+        """Add a check that passes where `value` is at most `factor` times what rounding does on the CPU.
+
+        Where that is more than 1 rounding alone leaves nothing to be compared, and the value is a figure.
+        """
+        own = f"{factor:g} x {spread:.2g}, the CPU's own by rounding"
+        if factor * spread > 1:
+            self.figure(what, f"{value:.2g}", f"no limit: {own}")
+            return
+        self._add(what, f"{value:.2g}", f"at most {own}", "passed" if value <= factor * spread else "FAILED")
+
     def not_checked(self, what: str, why: str) -> None:
         """Add a check that could not be made here."""
         self._add(what, why, "", "not checked")
