@@ -63,7 +63,7 @@ SEEDS = (1, 2)
 # Below these nothing is asked in float32: one activation or one box on an edge does as much. Faults that small show in float64.
 FLOOR_GRADIENTS, FLOOR_LOSSES, FLOOR_CHANGES = 1e-3, 1e-3, 2e-2
 
-IN_DOUBLE = {"precision": "64-true"}
+IN_DOUBLE: dict[str, object] = {"precision": "64-true"}
 DOUBLE_PREDICTIONS = DOUBLE_LOSS = 1e-6
 DOUBLE_GRADIENTS = 1e-5
 DOUBLE_LOSSES = 1e-4
