@@ -39,6 +39,20 @@ def test_boxes_are_of_the_image_as_it_is(detector: Detector) -> None:
     np.testing.assert_array_equal(small.scores[:kept], whole.scores)
 
 
+def test_an_exported_file_is_looked_through_likewise(detector: Detector, caplog: pytest.LogCaptureFixture) -> None:
+    """The ONNX file in the box, by its name alone: it says what it was trained on, shrinks images and finds the same."""
+    weights = default_weights().with_suffix(".onnx")
+    exported = Detector.load(weights, backend="onnx", device="cpu", score=0.0, top=20)
+    assert "trained on pennfudan" in caplog.text
+    assert exported.frame == detector.frame == (256, 512)
+    image = np.kron(
+        np.random.default_rng(2).integers(0, 256, (36, 30, 3), dtype=np.uint8), np.ones((20, 20, 1), np.uint8)
+    )
+    found, expected = exported(image, bgr=True), detector(image, bgr=True)
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.05)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+
+
 def test_photographs_of_people(detector: Detector, shared: Path) -> None:
     """Photographs that it has not seen: most people are met, in pixels of the photograph."""
     folder = shared / "data" / "pennfudan"

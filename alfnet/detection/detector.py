@@ -32,7 +32,7 @@ from alfnet.detection.tiles import merge_tiles, tile_grid
 from alfnet.errors import AlfnetError
 from alfnet.images import read_image, shrink_to_frame
 from alfnet.network.alfnet import ALFNet
-from alfnet.network.origin import origin_sentence, trained_frame
+from alfnet.network.origin import describe, read_origin, trained_frame
 from alfnet.params import DetectSettings, check_section
 from alfnet.profiles import PACKAGED, PAPER, load_profile
 
@@ -142,9 +142,13 @@ class Detector:
         values |= {key: value for key, value in given.items() if value is not None}
         checked = check_section(DetectSettings, values, "Detector")
         weights = default_weights() if weights is None else weights
-        frame = trained_frame(weights) if str(weights).endswith(".safetensors") else None
-        detector = cls(open_backend(backend, weights, device), checked, test_step=test_step, frame=frame)
-        sentence = f"{weights}: {origin_sentence(weights)}"
+        opened = open_backend(backend, weights, device)
+        if isinstance(opened, TorchBackend):
+            origin, frame = read_origin(weights), trained_frame(weights)
+        else:  # an exported file carries what its weights did, but is no weight file
+            origin, frame = getattr(opened, "trained_on", {}), getattr(opened, "frame", None)
+        detector = cls(opened, checked, test_step=test_step, frame=frame)
+        sentence = f"{weights}: {describe(origin)}"
         if sentence not in _TOLD:
             _TOLD.add(sentence)
             log.warning(sentence)
