@@ -163,6 +163,11 @@ def test_artifacts_are_written_anew_and_the_rest_stays() -> None:
         "labels": ["pedestrian-detection", "mobilenet"],
     }
     assert section["resnet50-1s"]["desc"] == "ALFNet on ResNet-50 with 1 localisation step, seed 1"
+    assert section.keys() == best.keys()  # the other variants' entries are gone
+
+    own = "  detections:  # for the colleagues\n    path: detections\n    desc: what was found\n"
+    again = with_artifacts(written + own + "\nmore:\n- 1\n", params, best)
+    assert again == written + own + "\nmore:\n- 1\n"
 
 
 def test_every_stage_describes_itself():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ TABLE = Path("plots/ablation.csv")
 MARK = "artifacts:"
 COMMENT = """\
 # The best model of each variant, for registries (GTO and what builds on it): of its seeds the one with the lowest miss rate
-# on the validation images. DVC has no matrix here; `alfnet artifacts` writes this section.
+# on the validation images. DVC has no matrix here; `alfnet artifacts` writes this section, and keeps entries of other names.
 """
+OWN = "ALFNet on "
+"""How the descriptions of this command's entries begin, also of variants that are gone."""
 NAMES = {"resnet50": "ResNet-50", "mobilenet": "MobileNet"}
 
 
@@ -63,7 +66,10 @@ def best_seeds(params: Params, table: Path) -> dict[str, tuple[int, float | None
 
 
 def with_artifacts(pipeline: str, params: Params, best: dict[str, tuple[int, float | None]]) -> str:
-    """Return the text of a dvc.yaml with its section `artifacts` written anew; the rest stays as it is."""
+    """Return the text of a dvc.yaml with the variants' entries of its section `artifacts` written anew.
+
+    The rest stays as it is, entries that somebody else wrote among it; they come last.
+    """
     lines = pipeline.splitlines(keepends=True)
     start = next((place for place, line in enumerate(lines) if line.startswith(MARK)), len(lines))
     end = next((place for place in range(start + 1, len(lines)) if lines[place][:1] not in (" ", "\n")), len(lines))
@@ -72,7 +78,19 @@ def with_artifacts(pipeline: str, params: Params, best: dict[str, tuple[int, flo
     while start and lines[start - 1].startswith("#"):
         start -= 1
     section = COMMENT + MARK + "\n" + "".join(_entry(params, name, *found) for name, found in best.items())
-    return "".join(lines[:start]) + section + "".join(lines[end:])
+    others = "".join(_entries_of_others(lines[start:end], set(best)))
+    return "".join(lines[:start]) + section + others + "".join(lines[end:])
+
+
+def _entries_of_others(section: list[str], variants: set[str]) -> list[str]:
+    """The lines of the entries in the present section that this command did not write."""
+    starts = [place for place, line in enumerate(section) if re.match(r"  \S", line)]
+    kept: list[str] = []
+    for start, end in zip(starts, [*starts[1:], len(section)], strict=True):
+        name = section[start].strip().split(":")[0].strip("'\"")
+        if name not in variants and not any(line.startswith(f"    desc: {OWN}") for line in section[start:end]):
+            kept += section[start:end]
+    return kept
 
 
 def _entry(params: Params, name: str, seed: int, miss_rate: float | None) -> str:
@@ -83,7 +101,7 @@ def _entry(params: Params, name: str, seed: int, miss_rate: float | None) -> str
         f"  {name}:\n"
         f"    path: models/{name}/{seed}/model.safetensors\n"
         "    type: model\n"
-        f"    desc: ALFNet on {NAMES.get(variant.backbone, variant.backbone)} with {steps}, seed {seed}{measured}\n"
+        f"    desc: {OWN}{NAMES.get(variant.backbone, variant.backbone)} with {steps}, seed {seed}{measured}\n"
         "    labels:\n"
         "    - pedestrian-detection\n"
         f"    - {variant.backbone}\n"
