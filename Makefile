@@ -6,7 +6,7 @@
 #              (make lock LOCK=--upgrade)
 # make soak        damaged files, kills, signals, full disks, races; writes docs/reliability.md (half an hour)
 # make portability   compare bytes with emulated Intel and AMD processors (needs Debian's qemu-user)
-# make gpu           check and measure what needs a GPU, on yours; writes gpu.md (five minutes)
+# make gpu           check and measure what needs a GPU, on yours; writes gpu.md (some minutes)
 # make bench         measure speed beside peers; writes docs/performance.md
 # make scale         every stage at full size on a sample (SCALE=FOLDER keeps it; CITYPERSONS names the annotations); writes docs/scale.md
 # make fidelity      write docs/fidelity.md
