@@ -75,7 +75,14 @@ def _stages(measured: Mapping[str, Any], machine: str) -> list[str]:
         "",
     ]
     if whole := _whole(parts):
-        text += ["For all images, by the time of one (which has a part of what starting takes, so that this is rather too much):", "", "| what | processor |", "|---|---:|", *whole, ""]
+        text += [
+            "For all images, by the time of one (which has a part of what starting takes, so that this is rather too much):",
+            "",
+            "| what | processor |",
+            "|---|---:|",
+            *whole,
+            "",
+        ]
     return text
 
 
