@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -52,3 +53,13 @@ def open_browser(profile: Path) -> Any:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     return webdriver.Chrome(options=options, service=Service(driver))
+
+
+def requests_of(browser: Any, page: str) -> list[str]:
+    """The addresses that the documents below the address `page` asked for since the last look.
+
+    Others in the log are the browser's own: it opens with a page for new tabs, which is still loading.
+    """
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [each["params"] for each in messages if each["method"] == "Network.requestWillBeSent"]
+    return [each["request"]["url"] for each in asked if each["documentURL"].startswith(page)]

@@ -14,7 +14,7 @@ import pytest
 
 from alfnet.report.charts import library
 from alfnet.report.report import make_report
-from tests.browser import open_browser
+from tests.browser import open_browser, requests_of
 from tests.report_data import make_project, mini_params
 
 pytestmark = pytest.mark.slow
@@ -203,12 +203,7 @@ def test_opens_without_errors_and_fits_the_window(browser: Any, page: Path, widt
     assert complaints(browser) == []
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
     assert len(lines(browser, "curve-plot")) == 3 * 2  # variants, IoUs
-    requests = [
-        json.loads(entry["message"])["message"]
-        for entry in browser.get_log("performance")
-        if "Network.requestWillBeSent" in entry["message"]
-    ]
-    addresses = [request["params"]["request"]["url"] for request in requests if "request" in request["params"]]
+    addresses = requests_of(browser, page.as_uri())
     assert page.as_uri() in addresses
     assert not [address for address in addresses if address.startswith(("http", "ws"))]
 

@@ -28,7 +28,7 @@ from alfnet.images import MEAN_COLOUR, encode_png, shrink_to_frame
 from alfnet.network.alfnet import CHANNEL_MEANS
 from alfnet.serve.app import Limits, _accepted, create_app
 from alfnet.serve.finder import Finder, OnnxFinder, open_finder, padded
-from tests.browser import open_browser
+from tests.browser import open_browser, requests_of
 from tests.test_training_train import network
 
 BOXES = np.array([[10, 20, 50, 100], [80, 30, 120, 110]], np.float32)
@@ -347,11 +347,8 @@ def test_the_page_in_a_browser(served: str, tmp_path: Path, size: tuple[int, int
         """
         browser.execute_script(drop)
         until(lambda: "not readable as an image" in status())
-        asked = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-        addresses = [
-            each["params"]["request"]["url"] for each in asked if each["method"] == "Network.requestWillBeSent"
-        ]
-        assert addresses
+        addresses = requests_of(browser, served)
+        assert served in addresses
         assert all(address.startswith((served, "blob:", "data:")) for address in addresses)
         wrong = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
         assert all("422" in message for message in wrong), wrong
