@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import time
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from tools.soak.cases import prepare, run_case
 from tools.soak.disks import full_disks
 from tools.soak.fuzz import fuzz
 from tools.soak.interruptions import races, signals
+from tools.soak.kills import kill_pipeline
 from tools.soak.mutations import MUTATIONS
 from tools.soak.parts import Part, Parts
 from tools.soak.readers import Reader, readers
@@ -76,6 +78,34 @@ def test_full_disks_races_and_signals_leave_whole_results(attempt) -> None:
     tries, faults = attempt(names={"data cache", "profile citypersons"})
     assert tries
     assert not faults
+
+
+@pytest.mark.parametrize("spoilt", [False, True])
+def test_killed_runs_are_compared_with_the_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoilt: bool
+) -> None:
+    """With a toy for `dvc repro`."""
+    command = "sleep 0.4; mkdir -p cache; echo x > cache/x; echo lock > dvc.lock"
+
+    def toy(folder: Path) -> subprocess.Popen[bytes]:
+        (folder / ".git/said").write_text("")
+        return subprocess.Popen(["sh", "-c", command], cwd=folder, start_new_session=True)
+
+    reference = tmp_path / "reference"
+    subprocess.run(["git", "init", "-q", reference], check=True)
+    (reference / "file").touch()
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.invalid"]
+    subprocess.run(["git", "add", "file"], cwd=reference, check=True)
+    subprocess.run(["git", *identity, "commit", "-qm", "state"], cwd=reference, check=True)
+    (reference / ".git/seconds").write_text("1.0")
+    assert toy(reference).wait() == 0
+    if spoilt:
+        (reference / "cache/x").write_text("another")
+    monkeypatch.setattr("tools.soak.kills._repro", toy)
+    killed = kill_pipeline(4, 1, reference)
+    assert killed.kills == 4
+    assert killed.finished >= 1
+    assert bool(killed.faults) == spoilt, killed.faults
 
 
 def test_a_soak_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:

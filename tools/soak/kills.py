@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from alfnet.launch.jobs import is_alive
 from tests.test_pipeline import environment, new_repository
 from tools.soak.commands import leftovers
 
@@ -76,15 +77,26 @@ def kill_pipeline(kills: int, seed: int, reference: Path, *, on_case: Callable[[
                     result.kills += 1
                     on_case()
                     continue
+                _end(groups)
                 _judge(folder, process, expected, result)
             process = _repro(folder)
+            groups.append(process.pid)
             process.wait()
+            _end(groups)
             _judge(folder, process, expected, result)
         finally:
-            for group in groups:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(group, signal.SIGKILL)
+            _end(groups)
     return result
+
+
+def _end(groups: list[int]) -> None:
+    """End what runs on of stages whose DVC was killed alone, or it would work in the folder while that is emptied."""
+    for group in groups:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+        while is_alive(group):
+            time.sleep(0.05)
+    groups.clear()
 
 
 def _kill(process: subprocess.Popen[bytes], number: int) -> None:
