@@ -12,7 +12,7 @@ from torch import Tensor
 
 from alfnet.boxes import targets as module
 from alfnet.boxes.coding import step_boxes
-from alfnet.boxes.targets import Order, Targets, assign
+from alfnet.boxes.targets import BLOCK, Order, Targets, assign
 
 ORDERS: tuple[Order, Order] = ("positives_first", "valid_first")
 
@@ -118,11 +118,11 @@ def _random_boxes(random: np.random.Generator, count: int) -> Tensor:
     return torch.from_numpy(np.concatenate([corner, corner + random.integers(0, 6, (count, 2)) * 8 + 7], 1)).double()
 
 
-def _random_batch(seed: int) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+def _random_batch(seed: int, count: int = 150) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     random = np.random.default_rng(seed)
-    boxes = torch.stack([_random_boxes(random, 150) for _ in range(4)])
-    ground_truth = [_random_boxes(random, count) for count in (4, 0, 1, 7)]
-    return boxes, ground_truth, [_random_boxes(random, count) for count in (2, 3, 0, 1)]
+    boxes = torch.stack([_random_boxes(random, count) for _ in range(4)])
+    ground_truth = [_random_boxes(random, number) for number in (4, 0, 1, 7)]
+    return boxes, ground_truth, [_random_boxes(random, number) for number in (2, 3, 0, 1)]
 
 
 def _assign(boxes: Tensor, ground_truth: list[Tensor], ignore: list[Tensor], order: Order) -> Targets:
@@ -130,9 +130,9 @@ def _assign(boxes: Tensor, ground_truth: list[Tensor], ignore: list[Tensor], ord
 
 
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("seed", range(5))
-def test_equals_the_slow_way(seed: int, order: Order) -> None:
-    boxes, ground_truth, ignore = _random_batch(seed)
+@pytest.mark.parametrize(("seed", "count"), [*((seed, 150) for seed in range(5)), (5, 2 * BLOCK), (6, 3 * BLOCK + 7)])
+def test_equals_the_slow_way(seed: int, count: int, order: Order) -> None:
+    boxes, ground_truth, ignore = _random_batch(seed, count)
     found = _assign(boxes, ground_truth, ignore, order)
     for n in range(4):
         positives, negatives, offsets = _slow(

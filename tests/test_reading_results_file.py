@@ -314,7 +314,7 @@ def test_wrong_files(tmp_path: Path, truth: GroundTruth, records: Records, case:
         (b"\xff\xfe[", "UTF-16"),
         (b"[\xff]", "UTF-8"),
     ],
-    ids=["gzip", "zip", "pickle", "hdf5", "matlab", "utf-16", "utf-8"],  # gzip's bytes hold the time: xdist's workers differ
+    ids=["gzip", "zip", "pickle", "hdf5", "matlab", "utf-16", "utf-8"],  # not the bytes: xdist's workers must agree
 )
 def test_binary_files(tmp_path: Path, truth: GroundTruth, content: bytes, expected: str) -> None:
     (tmp_path / "dt.json").write_bytes(content)

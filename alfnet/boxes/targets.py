@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from alfnet.boxes.coding import encode
 from alfnet.boxes.overlap import intersection_over_first, iou
@@ -16,11 +17,12 @@ Order = Literal["positives_first", "valid_first"]
 
 BEST_BOXES = 3  # every ground truth makes its three best boxes positive
 COVER = 0.5  # a box that covers more than this much of the ignore regions is no negative
+BLOCK = 170  # boxes whose best is found at once, a divisor of all numbers of anchors; no result depends on it
 VALID_SIDE = 10  # valid_first discards boxes with a side of at most this many pixels
 
 # Overlaps held at a time, about five tensors of this many elements; images beyond it are taken in turns. On a CPU small
-# parts stay in the cache (twice as fast), a GPU wants few large ones. The result does not depend on it.
-OVERLAPS_AT_ONCE = {"cpu": 2**20, "cuda": 2**26}
+# parts stay in the cache, a GPU wants few large ones. The result does not depend on it.
+OVERLAPS_AT_ONCE = {"cpu": 2**18, "cuda": 2**26}
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Targets:
 
     positive (B, N) bool; negative (B, N) bool: a box may be both (positives_first) or neither.
     offsets (B, N, 4): of each positive to its ground truth, in units of the standard deviations; zero elsewhere.
-    matched (B, N) int64: index of the ground truth with the best IoU; without meaning where a box touches none.
+    matched (B, N) int64: of each positive the ground truth with the best IoU, the first of equal ones; zero elsewhere.
     """
 
     positive: Tensor
@@ -127,9 +129,7 @@ def assign(
         for i in range(0, images, size)
     ]
     positive, negative, matched = (torch.cat(part) for part in zip(*parts, strict=True))
-    target_boxes = padded_ground_truth.gather(1, matched[..., None].expand(-1, -1, 4))  # (B, N, 4)
-    offsets = encode(boxes, target_boxes).where(positive[..., None], boxes.new_zeros(()))
-    return Targets(positive, negative, offsets, matched)
+    return Targets(positive, negative, _offsets(boxes, padded_ground_truth, matched, positive), matched)
 
 
 def _assign(
@@ -150,8 +150,9 @@ def _assign(
         sides = boxes[..., 2:] - boxes[..., :2] + 1
         allowed &= (sides > VALID_SIDE).all(dim=-1)
         overlaps.masked_fill_(~allowed[:, None], -1)
-    best, matched = overlaps.max(dim=1)  # (B, N)
+    best = overlaps.amax(dim=1)  # (B, N)
     positive = (best >= upper) | _best_of_a_ground_truth(overlaps)
+    matched = _matched(overlaps, positive)
     negative = (best < lower) & allowed
     if order == "valid_first":
         negative &= ~positive & is_ground_truth.any(dim=1, keepdim=True)
@@ -159,18 +160,55 @@ def _assign(
 
 
 def _best_of_a_ground_truth(overlaps: Tensor) -> Tensor:
-    """(B, N) bool: among the 3 best boxes of a ground truth, or equal to its best. Uses up `overlaps` (B, G, N)."""
+    """(B, N) bool: among the 3 best boxes of a ground truth, or equal to its best; `overlaps` is (B, G, N)."""
     batch, _, anchors = overlaps.shape
-    best = overlaps.amax(dim=-1, keepdim=True)  # (B, G, 1)
+    # The best of each block of boxes, then the first block that has the best of all: a plain maximum is several times
+    # faster than one that gives its place, which is then sought in one block. topk would leave it to the device which
+    # of equal boxes it takes.
+    missing = -anchors % BLOCK
+    filled = functional.pad(overlaps, (0, missing), value=-torch.inf) if missing else overlaps
+    blocks = filled.unflatten(-1, (-1, BLOCK))  # (B, G, blocks, BLOCK)
+    best_of_block = blocks.amax(dim=-1)  # (B, G, blocks)
+    best = best_of_block.amax(dim=-1, keepdim=True)  # (B, G, 1)
     # A ground truth that no box touches gets a best that nothing equals.
     equal = (overlaps == best.masked_fill(best <= 0, torch.inf)).any(dim=1)  # (B, N)
     # Added up, since two ground truths may name the same box.
-    named = torch.zeros(batch, anchors, dtype=torch.int32, device=overlaps.device)
-    for _ in range(BEST_BOXES):  # topk would leave it to the device which of equal boxes it takes
-        box = overlaps.argmax(dim=-1, keepdim=True)  # (B, G, 1)
-        named.scatter_add_(1, box[..., 0], (overlaps.gather(-1, box) > 0)[..., 0].int())
-        overlaps.scatter_(-1, box, -1)
-    return equal | (named > 0)
+    named = torch.zeros(batch, filled.shape[-1], dtype=torch.int32, device=overlaps.device)
+    places = torch.arange(BLOCK, device=overlaps.device)
+    taken: list[Tensor] = []
+    for _ in range(BEST_BOXES):
+        block = best_of_block.argmax(dim=-1, keepdim=True)  # (B, G, 1)
+        inside = blocks.gather(2, block[..., None].expand(-1, -1, -1, BLOCK))[:, :, 0]  # (B, G, BLOCK)
+        boxes = block * BLOCK + places  # (B, G, BLOCK)
+        for box in taken:
+            inside.masked_fill_(boxes == box, -1)
+        overlap, place = inside.max(dim=-1, keepdim=True)  # (B, G, 1)
+        box = block * BLOCK + place
+        named.scatter_add_(1, box[..., 0], (overlap > 0)[..., 0].int())
+        inside.scatter_(-1, place, -1)
+        best_of_block.scatter_(-1, block, inside.amax(dim=-1, keepdim=True))
+        taken.append(box)
+    return equal | (named[:, :anchors] > 0)
+
+
+def _matched(overlaps: Tensor, positive: Tensor) -> Tensor:
+    """(B, N) int64: of each positive its best ground truth, zero elsewhere."""
+    if overlaps.device.type != "cpu":  # it would wait for their number
+        return overlaps.max(dim=1).indices.masked_fill_(~positive, 0)
+    matched = torch.zeros_like(positive, dtype=torch.int64)
+    matched[positive] = overlaps.transpose(1, 2)[positive].max(dim=1).indices
+    return matched
+
+
+def _offsets(boxes: Tensor, ground_truth: Tensor, matched: Tensor, positive: Tensor) -> Tensor:
+    """(B, N, 4): offsets that take each positive of `boxes` to its ground truth (B, G, 4), zero elsewhere."""
+    if boxes.device.type != "cpu":  # it would wait for their number
+        target_boxes = ground_truth.gather(1, matched[..., None].expand(-1, -1, 4))  # (B, N, 4)
+        return encode(boxes, target_boxes).where(positive[..., None], boxes.new_zeros(()))
+    offsets = torch.zeros_like(boxes, memory_format=torch.contiguous_format)
+    image = positive.nonzero()[:, 0]
+    offsets[positive] = encode(boxes[positive], ground_truth[image, matched[positive]])
+    return offsets
 
 
 def _covers_little(boxes: Tensor, ignore: Tensor, is_ignore: Tensor) -> Tensor:
