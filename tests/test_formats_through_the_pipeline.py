@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 from alfnet.annotations.cache import load_cache
 from alfnet.annotations.citypersons import ImageAnnotations, write_mat
@@ -25,6 +26,7 @@ from alfnet.params import Params, check_params
 from alfnet.preparation.prepare import prepare
 from alfnet.pretrained.backbone_weights import make_backbone
 from alfnet.training.run import train_variant
+from tests import test_pipeline as pipeline
 from tests.test_annotations_formats import write_pennfudan_zip
 from tests.tiny import raw_params
 
@@ -295,6 +297,36 @@ def test_from_annotations_to_miss_rates(tmp_path: Path, make: Callable[[Path], d
         names = {image.file_name for image in train}, {image.file_name for image in val}
         assert not names[0] & names[1]
         assert (len(names[0]), len(names[1])) == (4, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.pipeline
+@pytest.mark.parametrize("make", [coco])
+def test_dvc_runs_the_whole_pipeline(tmp_path: Path, make: Callable[[Path], dict[str, Any]]) -> None:
+    """`dvc repro` as a person runs it, from the data set's own files to the page."""
+    folder = pipeline.new_repository(tmp_path / "project", variants=("mobilenet-2s",))
+    data = folder / "data" / make.__name__
+    data.mkdir(parents=True)
+    raw = parameters(data, make(data)) | {"seeds": [1]}
+    for key in ("folder", "annotations"):
+        raw["data"][key] = Path(raw["data"][key]).relative_to(folder).as_posix()
+    raw["detect"]["score_threshold"] = 0.0  # two updates teach nothing
+    raw["detect"]["after_nms"] = 5
+    with (folder / "params.yaml").open("w") as file:
+        YAML().dump(raw, file)
+    assert "report" in pipeline.ran(pipeline.run("dvc", "repro", cwd=folder).stdout)
+    assert "up to date" in pipeline.run("dvc", "repro", cwd=folder).stdout
+
+    truth = json.loads((folder / "cache" / "ground_truth.json").read_text())
+    for seed in raw["seeds"]:
+        results = json.loads((folder / "evaluation" / "mobilenet-2s" / str(seed) / "results.json").read_text())
+        assert results["steps"]["2"]["iou_0.50"]["reasonable"] is not None
+        found = json.loads((folder / "detections" / "mobilenet-2s" / str(seed) / "step2.json").read_text())
+        tested = {image["id"] for image in truth["images"] if image.get("fold") in (None, seed - 1)}
+        assert {one["image_id"] for one in found} == tested
+    assert json.loads((folder / "metrics" / "mobilenet-2s.json").read_text())["n"] == len(raw["seeds"])
+    assert (folder / "report" / "index.html").stat().st_size > 10_000
+    assert (folder / "plots" / "ablation.csv").read_text().count("mobilenet-2s") == 2
 
 
 def test_seeds_one_to_n_test_on_every_image_once(tmp_path: Path) -> None:
