@@ -21,6 +21,15 @@ DataFormat = Literal["citypersons", "coco", "caltech", "crowdhuman", "eurocity",
 Section = TypeVar("Section", bound=BaseModel)
 Positive = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+_BOUNDS = r"(>=\s*[0-9.]+|[0-9.]*\s*-\s*[0-9.]*)"
+SubsetName = Annotated[
+    str,
+    Field(
+        pattern=r"^(citypersons|r-ho|pedestron|caltech|caltech-new|crowdhuman|heights"
+        rf"|[^=]{{1,40}}=\s*(height|visible)\s*:\s*{_BOUNDS}\s*(,\s*(height|visible)\s*:\s*{_BOUNDS}\s*)?)$"
+    ),
+]
+"""Published subsets by the name of their set (`alfnet.evaluation.subsets`), or one's own: NAME=height:50-,visible:0.2-0.65."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
 VariantName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Side = Annotated[int, Field(gt=0, multiple_of=64)]  # the coarsest level has stride 64
@@ -353,7 +362,9 @@ class EvaluateSettings(Settings):
     """The miss rates that are computed."""
 
     protocol: Literal["citypersons", "caltech-original", "caltech-new", "caltech-new-2016", "crowdhuman"]
-    """The benchmark whose rules of matching and averaging hold (`alfnet.evaluation.protocol`), on CityPersons' subsets."""
+    """The benchmark whose rules of matching and averaging hold (`alfnet.evaluation.protocol`)."""
+    subsets: Annotated[list[SubsetName], Field(min_length=1)]
+    """Of the pedestrians. Reasonable (from 50 px, 65 % visible), which the tables rank by, is always the first of them."""
     iou: Annotated[list[Annotated[float, Field(ge=0.5, le=0.95)]], Field(min_length=1)]
     tested: Literal["last", "best"]
     """Which weights of a training are tested: the last, or of those kept every `train.snapshot_every` updates and the last

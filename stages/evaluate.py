@@ -18,6 +18,7 @@ def main(name: str, seed: str) -> None:
         Path("detections") / name / seed,
         iou=params.evaluate.iou,
         protocol=params.evaluate.protocol,
+        subsets=params.evaluate.subsets,
         fold=params.data.fold(seed_of(params, seed)),
         results=Path("evaluation") / name / seed,
     )

@@ -88,6 +88,7 @@ def _make_run(
         root / "cache" / "ground_truth.json",
         folder,
         iou=params.evaluate.iou,
+        subsets=params.evaluate.subsets,
         results=root / "evaluation" / name / str(seed),
     )
     description = {"settings": {}, "extra": {"parameters": str(parameters)}}

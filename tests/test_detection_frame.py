@@ -11,9 +11,15 @@ import cv2
 import numpy as np
 import pytest
 
-from alfnet.detection.detector import Detector, default_weights
+from alfnet.detection.detector import Detector, default_weights, published_settings
+from alfnet.detection.stream import Summary
+from alfnet.errors import AlfnetError
 from alfnet.images import shrink_to_frame
-from alfnet.network.origin import read_origin, trained_frame
+from alfnet.network.file_origin import read_origin
+from alfnet.network.origin import KEY, trained_frame
+from alfnet.network.weight_files import read_weights, write_weights
+from alfnet.params import DetectSettings
+from tests.commands import alfnet
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +29,62 @@ def detector() -> Detector:
 
 def test_the_detector_in_the_box_is_small_and_says_what_it_is() -> None:
     assert default_weights().stat().st_size < 6_000_000
-    assert trained_frame(default_weights()) == (256, 512)
+    assert trained_frame(read_origin(default_weights())) == (256, 512)
     assert read_origin(default_weights())["data_set"] == "pennfudan"
+
+
+def test_a_file_may_ask_for_another_overlap(detector: Detector, tmp_path: Path) -> None:
+    published = published_settings()
+    assert detector.settings.nms_iou == 0.45
+    assert (
+        detector.settings.model_copy(update={"nms_iou": published.nms_iou, "score_threshold": 0.1, "after_nms": 100})
+        == published
+    )
+    assert Detector.load(device="cpu", nms=0.6).settings.nms_iou == 0.6
+    assert Detector.load(device="cpu", settings=published).settings == published
+    tensors, description = read_weights(default_weights(), "detector")
+    for asked, message in (({"nms": 0.4}, "unknown key"), ({"nms_iou": "low"}, "nms_iou")):
+        origin = read_origin(default_weights()) | {"detect": asked}
+        path = tmp_path / "odd.safetensors"
+        write_weights(path, "detector", tensors, description | {"extra": {KEY: json.dumps(origin)}})
+        with pytest.raises(AlfnetError, match=message):
+            Detector.load(path, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("file", "options", "overlap"),
+    [
+        ("shipped", [], 0.45),
+        ("shipped", ["--nms", "0.6"], 0.6),
+        ("shipped", ["--nms", "0.5"], 0.5),
+        ("exported", ["--backend", "onnx"], 0.45),
+        ("exported", ["--backend", "onnx", "--nms", "0.6"], 0.6),
+        ("silent", [], 0.5),
+        ("silent", ["--nms", "0.45"], 0.45),
+        ("shipped", ["--params", "params.yaml"], 0.5),
+    ],
+)
+def test_the_overlap_of_alfnet_detect(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, options: list[str], overlap: float
+) -> None:
+    """The file's own where it asks for one, else as published; what stands on the command line comes first."""
+    weights = {"exported": default_weights().with_suffix(".onnx"), "silent": tmp_path / "silent.safetensors"}
+    tensors, description = read_weights(default_weights(), "detector")
+    origin = {key: value for key, value in read_origin(default_weights()).items() if key != "detect"}
+    write_weights(weights["silent"], "detector", tensors, description | {"extra": {KEY: json.dumps(origin)}})
+    used: list[DetectSettings] = []
+
+    def note(detector: Detector, *_: Any, **__: Any) -> Summary:
+        used.append(detector.settings)
+        return Summary()
+
+    monkeypatch.setattr("alfnet.detection.stream.detect_sources", note)
+    monkeypatch.setattr("alfnet.detection.detector._TOLD", set())  # other tests see what is said once
+    named = ["--weights", str(weights[file])] if file in weights else []
+    options = [str(root / "params.yaml") if each == "params.yaml" else each for each in options]
+    alfnet("detect", "a.png", "--out", "found", "--device", "cpu", *named, *options, cwd=tmp_path)
+    assert used[0].nms_iou == overlap
+    assert used[0].model_copy(update={"nms_iou": 0.5}) == published_settings()
 
 
 def test_boxes_are_of_the_image_as_it_is(detector: Detector) -> None:

@@ -21,7 +21,7 @@ from tests.test_report_tables import means
 from tests.test_training_train import network, noisy_pictures
 
 DETECT = DetectSettings(score_threshold=0.0, nms_iou=0.5, minimum_side=16, before_nms=6000, after_nms=100)
-EVALUATE = EvaluateSettings(protocol="citypersons", iou=[0.5, 0.75], tested="last")
+EVALUATE = EvaluateSettings(protocol="citypersons", subsets=["citypersons"], iou=[0.5, 0.75], tested="last")
 RATES: dict[str, Any] = {
     "float32": {"iou_0.50": {"reasonable": 8.0, "heavy": None}, "iou_0.75": {"reasonable": 20.0, "heavy": 50.0}},
     "int8": {"iou_0.50": {"reasonable": 8.25, "heavy": None}, "iou_0.75": {"reasonable": 19.5, "heavy": 51.0}},

@@ -20,7 +20,7 @@ from alfnet.errors import AlfnetError
 from alfnet.evaluation.run import evaluate_to_files
 from alfnet.evaluation.validation import Validated, choose, validate
 from alfnet.network.alfnet import write_first_weights
-from alfnet.network.origin import read_origin
+from alfnet.network.file_origin import read_origin
 from alfnet.network.settings import network_settings
 from alfnet.params import Params, check_params
 from alfnet.preparation.prepare import prepare
@@ -254,6 +254,7 @@ def run(params: Params, folder: Path, seed: int) -> dict[str, Any]:
         folder / "detections",
         iou=params.evaluate.iou,
         protocol=params.evaluate.protocol,
+        subsets=params.evaluate.subsets,
         results=folder / "evaluation",
         fold=fold,
     )
@@ -272,7 +273,7 @@ def test_from_annotations_to_miss_rates(tmp_path: Path, make: Callable[[Path], d
         folder.mkdir()
     raw = parameters(folder, make(folder))
     if make is caltech:
-        raw["evaluate"]["protocol"] = "caltech-new"
+        raw["evaluate"] |= {"protocol": "caltech-new", "subsets": ["caltech-new"]}
     params = check_params(raw, "params.yaml")
     results = run(params, tmp_path, seed=1)
     assert set(results["steps"]) == {"1", "2"}
@@ -301,17 +302,19 @@ def test_from_annotations_to_miss_rates(tmp_path: Path, make: Callable[[Path], d
 
 @pytest.mark.slow
 @pytest.mark.pipeline
-@pytest.mark.parametrize("make", [coco])
+@pytest.mark.parametrize("make", [coco, cross_validation, caltech, crowdhuman, eurocity])
 def test_dvc_runs_the_whole_pipeline(tmp_path: Path, make: Callable[[Path], dict[str, Any]]) -> None:
     """`dvc repro` as a person runs it, from the data set's own files to the page."""
     folder = pipeline.new_repository(tmp_path / "project", variants=("mobilenet-2s",))
     data = folder / "data" / make.__name__
     data.mkdir(parents=True)
-    raw = parameters(data, make(data)) | {"seeds": [1]}
+    raw = parameters(data, make(data)) | {"seeds": [1, 2] if make is cross_validation else [1]}
     for key in ("folder", "annotations"):
         raw["data"][key] = Path(raw["data"][key]).relative_to(folder).as_posix()
     raw["detect"]["score_threshold"] = 0.0  # two updates teach nothing
     raw["detect"]["after_nms"] = 5
+    if make is caltech:
+        raw["evaluate"] |= {"protocol": "caltech-new", "subsets": ["caltech-new", "tall=height:60-,visible:0.5-"]}
     with (folder / "params.yaml").open("w") as file:
         YAML().dump(raw, file)
     assert "report" in pipeline.ran(pipeline.run("dvc", "repro", cwd=folder).stdout)
@@ -327,6 +330,10 @@ def test_dvc_runs_the_whole_pipeline(tmp_path: Path, make: Callable[[Path], dict
     assert json.loads((folder / "metrics" / "mobilenet-2s.json").read_text())["n"] == len(raw["seeds"])
     assert (folder / "report" / "index.html").stat().st_size > 10_000
     assert (folder / "plots" / "ablation.csv").read_text().count("mobilenet-2s") == 2
+    subsets = (folder / "plots/tables/subsets.csv").read_text().splitlines()[0].split(",")
+    tables = {path.stem for path in (folder / "plots/tables").glob("*.csv")}
+    assert ("caltech" in tables) == (make is caltech)
+    assert ("occ=heavy" in subsets) == ("tall" in subsets) == (make is caltech)
 
 
 def test_seeds_one_to_n_test_on_every_image_once(tmp_path: Path) -> None:

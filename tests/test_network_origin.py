@@ -1,73 +1,49 @@
-"""What a weight file says of itself, and its miss rates put into it."""
+"""The origin of a network as a mapping, whatever file carried it."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import subprocess
+import sys
+from typing import Any
 
 import pytest
 
-from alfnet.errors import AlfnetError
-from alfnet.network.alfnet import ALFNet
-from alfnet.network.origin import imported_origin, origin_sentence, read_origin, stamp, training_origin, weights_summary
+from alfnet.network.origin import KEY, describe, imported_origin, origin_of, trained_frame, training_origin
 from alfnet.params import check_params
-from tests.test_training_train import network
 from tests.tiny import raw_params
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "models/mobilenet-2s/1/model.safetensors"
-    params = check_params(raw_params(), "tiny")
-    network().save(path, extra={"parameters": "7"} | training_origin(params, "mobilenet-2s", 1, 8))
-    return path
+def test_entries_are_read_as_they_were_written() -> None:
+    origin = origin_of(training_origin(check_params(raw_params(), "tiny"), "mobilenet-2s", 1, 8))
+    assert (origin["variant"], origin["seed"], origin["images"], origin["frame"]) == ("mobilenet-2s", 1, 8, None)
+    assert origin_of(imported_origin("resnet50")) == {"release": "2018", "backbone": "resnet50"}
 
 
-def test_a_training_leaves_its_origin(file: Path) -> None:
-    origin = read_origin(file)
-    assert origin["rendered"]
-    assert (origin["images"], origin["updates"], origin["seed"], origin["variant"]) == (8, 3, 1, "mobilenet-2s")
-    assert "rendered street scenes only (8 images of 512 x 256 px" in origin_sentence(file)
-    content = file.read_bytes()
-    network().save(
-        file, extra={"parameters": "7"} | training_origin(check_params(raw_params(), "x"), "mobilenet-2s", 1, 8)
-    )
-    assert file.read_bytes() == content
+@pytest.mark.parametrize("entry", ["", "[1]", "7", "not JSON", 7, None, {"frame": [512, 256]}, "[" * 100_000])
+def test_what_is_no_origin_says_nothing(entry: Any) -> None:
+    assert origin_of({KEY: entry}) == {}
+    assert origin_of({}) == {}
 
 
-def test_summary_names_network_origin_and_the_rates_beside(file: Path) -> None:
-    summary = weights_summary(file)
-    assert (summary["holds"], summary["backbone"], summary["steps"], summary["parameters"]) == (
-        "detector",
-        "mobilenet",
-        2,
-        "7",
-    )
-    assert "miss_rates" not in summary
-    metrics = file.parents[3] / "metrics/mobilenet-2s.json"
-    metrics.parent.mkdir()
-    metrics.write_text(json.dumps({"mr_50": 12.011, "mr_75": 36.483, "sd_50": 0.1, "n": 3}))
-    assert weights_summary(file)["miss_rates"].startswith("12.01 % at IoU 0.50, 36.48 % at IoU 0.75")
+@pytest.mark.parametrize(
+    "frame", [None, 512, "512", [512], [512, 256, 3], [512.0, 256], [True, 256], [0, 0], [63, 64], [2**14 + 1, 64], {}]
+)
+def test_what_is_no_frame_is_none(frame: Any) -> None:
+    assert trained_frame({"frame": frame}) is None
 
 
-def test_stamp_copies_the_weights_with_their_rates(file: Path, tmp_path: Path) -> None:
-    metrics, out = tmp_path / "rates.json", tmp_path / "stamped.safetensors"
-    metrics.write_text(json.dumps({"iou_0.50": {"reasonable": 12.011, "all": 40}, "average_precision": {"AP": 3}}))
-    assert stamp(file, metrics, out) == {"0.50": 12.01}
-    assert "; miss rate: 12.01 % at IoU 0.50" in origin_sentence(out)
-    assert weights_summary(out)["parameters"] == "7"
-    one, other = ALFNet.load(file).state_dict(), ALFNet.load(out).state_dict()
-    assert all(one[name].equal(other[name]) for name in one)
-    metrics.write_text("[]")
-    with pytest.raises(AlfnetError, match="no miss rates"):
-        stamp(file, metrics, tmp_path / "none.safetensors")
-    assert not (tmp_path / "none.safetensors").exists()
-    with pytest.raises(AlfnetError, match="not a whole safetensors file"):
-        weights_summary(metrics)
+def test_a_frame_is_written_width_first_and_read_height_first() -> None:
+    assert trained_frame(origin_of({KEY: json.dumps({"frame": [512, 256]})})) == (256, 512)
+    assert trained_frame({}) is None
 
 
-def test_imported_and_silent_files(tmp_path: Path) -> None:
-    network().save(tmp_path / "a.safetensors", extra=imported_origin("mobilenet"))
-    assert "layout of the 2018 release" in origin_sentence(tmp_path / "a.safetensors")
-    network().save(tmp_path / "b.safetensors")
-    assert "does not say" in origin_sentence(tmp_path / "b.safetensors")
+def test_an_odd_origin_is_described_all_the_same() -> None:
+    assert describe({"data_set": "x", "image_size": 5, "miss_rate_percent": [1]}).startswith("trained on x (? images;")
+    assert "(3 images of 64 x 32 px;" in describe({"data_set": "x", "images": 3, "image_size": [64, 32]})
+
+
+def test_it_is_there_without_torch() -> None:
+    """A served ONNX file says what it was trained on, where there is no torch."""
+    code = "import sys; sys.modules['torch'] = sys.modules['safetensors'] = None; import alfnet.network.origin"
+    subprocess.run([sys.executable, "-c", code], check=True)

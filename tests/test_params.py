@@ -8,6 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from alfnet.errors import AlfnetError
+from alfnet.evaluation.subsets import PUBLISHED, chosen_subsets
 from alfnet.params import check_params, load_params
 from alfnet.profiles import load_profile, merged_text
 
@@ -285,3 +286,15 @@ def test_absent_and_empty_files(tmp_path: Path) -> None:
     (tmp_path / "empty.yaml").touch()
     with pytest.raises(AlfnetError, match=r"empty\.yaml: \(whole file\)"):
         load_params(tmp_path / "empty.yaml")
+
+
+def test_subsets_of_the_parameters_are_the_published_sets_or_ones_own() -> None:
+    accepted = [*PUBLISHED, "R+HO=height:50-,visible:0.2-", "low=height:-50", "seen=visible: >=0.9"]
+    params = check_params(changed(evaluate__subsets=accepted), "params.yaml")
+    assert params.evaluate.subsets == accepted
+    for one in accepted[len(PUBLISHED) :]:
+        assert chosen_subsets([one])[0].name == "reasonable"
+        assert len(chosen_subsets([one])) == 2
+    for wrong in ("city", "reasonable", "a=width:3-4", "a=height:x-", "=height:50-", "a=height:50"):
+        with pytest.raises(AlfnetError, match="subsets"):
+            check_params(changed(evaluate__subsets=[wrong]), "params.yaml")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from alfnet.evaluation.subsets import PUBLISHED
 from alfnet.params import Params
 from alfnet.report.paper import as_pairs
 from alfnet.report.results import Sample, VariantResults
@@ -12,8 +13,10 @@ from alfnet.report.tables import (
     ablation_table,
     all_tables,
     backbones_table,
+    evaluated_subsets,
     fusion_table,
     steps_table,
+    subset_meaning,
     subsets_table,
     thresholds_table,
     timings_table,
@@ -216,3 +219,52 @@ def test_timings_stand_in_a_table_of_their_own() -> None:
     assert table.column("machine")[1] == "a processor"
     assert table.column("paper_seconds_per_image") == [0.26, 0.27, 0.28, None, None]
     assert not any("seconds" in column.name for column in backbones_table(params, results).columns)
+
+
+def test_subsets_of_ones_own_have_columns_and_ranges() -> None:
+    params = mini_params(**{"evaluate.subsets": ["r-ho", "tall=height:200-,visible:0.65-", "pedestron"]})
+    assert [one.name for one in evaluated_subsets(params)] == [
+        "reasonable", "heavy", "small", "all", "R", "HO", "R+HO", "tall",
+    ]  # fmt: skip
+    results = results_of(params)
+    for result in results:
+        for metrics in result.steps.values():
+            for row in metrics.values():
+                row |= dict.fromkeys(("R", "HO", "R+HO", "tall"), row["reasonable"])
+    table = subsets_table(params, results)
+    names = [column.name for column in table.columns]
+    assert names[2:4] == ["reasonable", "paper_reasonable"]
+    # Pedestron's heavy is 20 to 65 % visible: not the paper's, whose figure must not stand beside it.
+    assert "heavy" in names
+    assert "paper_heavy" not in names
+    assert "tall ≥ 200, ≥ 0.65" in table.caption
+    assert "heavy ≥ 50, 0.2 to 0.65" in table.caption
+
+
+def test_a_subset_in_words() -> None:
+    meanings = {one.name: subset_meaning(one) for one in PUBLISHED["caltech"]}
+    assert meanings["scale=medium"] == "height 30 to 80 px, visible wholly"
+    assert meanings["occ=heavy"] == "height ≥ 50 px, visible 20 to 65 %"
+    assert meanings["expand=150"] == "height ≥ 50 px, visible ≥ 65 %, height margin 1.5"
+    assert meanings["ar=typical"].endswith("width / height off 0.41 by ≤ 0.1")
+
+
+def test_the_papers_caltech_figures_stand_below_ours_there_and_only_there() -> None:
+    params = mini_params(
+        **{"data.format": "caltech", "evaluate.protocol": "caltech-new", "evaluate.subsets": ["caltech-new"]}
+    )
+    results = results_of(params)
+    for result in results:
+        for metrics in result.steps.values():
+            for row in metrics.values():
+                row["occ=heavy"] = row["heavy"]
+    tables = {table.name: table for table in all_tables(params, results)}
+    caltech = tables["caltech"]
+    assert caltech.column("paper_mr_50")[-2:] == [6.1, 4.5]
+    assert caltech.column("paper_mr_75")[-2:] == [22.5, 18.6]
+    assert means(caltech, "mr_50")[: len(results)] == [30 - result.last_step for result in results]
+    for row, method in zip(caltech.rows, caltech.column("method"), strict=True):
+        assert (row[2] is None) != (row[4] is None), method
+    assert "caltech-new" in caltech.caption
+    assert set(tables["subsets"].column("source")) == {"measured here"}, "CityPersons' methods are not for Caltech"
+    assert "caltech" not in {table.name for table in all_tables(mini_params(), results_of(mini_params()))}

@@ -45,10 +45,11 @@ def export(
     """Write a detector as an ONNX or OpenVINO file, with uint8 images as input, and compare it with PyTorch."""
     from pydantic import ValidationError
 
-    from alfnet.detection.detector import published_settings
+    from alfnet.detection.detector import settings_of
     from alfnet.errors import AlfnetError
     from alfnet.export.run import export_detector
     from alfnet.export.settings import ExportSettings
+    from alfnet.network.file_origin import read_origin
     from alfnet.outputs import check_outputs
 
     chosen: Format = "openvino" if (format or out.suffix) in (ExportFormat.openvino, ".xml") else "onnx"
@@ -72,7 +73,8 @@ def export(
     except ValidationError as error:
         raise AlfnetError("; ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())) from None
     images = _images(calibration) if calibration is not None and int8 else []
-    difference = export_detector(weights, out, settings, published_settings(), test_step=test_step, calibration=images)
+    detect = settings_of(read_origin(weights), weights)
+    difference = export_detector(weights, out, settings, detect, test_step=test_step, calibration=images)
     print(f"{out}: {chosen}, {settings.precision}; {difference}")
 
 

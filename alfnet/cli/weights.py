@@ -21,7 +21,8 @@ def weights_import(
 ) -> None:
     """Convert a released Keras detector."""
     from alfnet.network.alfnet import count_parameters
-    from alfnet.network.origin import imported_origin, read_origin
+    from alfnet.network.file_origin import read_origin
+    from alfnet.network.origin import imported_origin
     from alfnet.network.weight_files import is_weight_file
     from alfnet.outputs import check_outputs, check_replaceable
     from alfnet.pretrained.keras import import_detector
@@ -43,7 +44,7 @@ def weights_info(
     """Show what is in a weight file: the network, and what it was trained on."""
     import json
 
-    from alfnet.network.origin import weights_summary
+    from alfnet.network.file_origin import weights_summary
 
     summary = weights_summary(file)
     if as_json:
@@ -64,7 +65,7 @@ def weights_stamp(
     out: Annotated[Path, typer.Option(help="The safetensors file to write: the same weights.")],
 ) -> None:
     """Copy a detector with its miss rates in the file, so that whoever gets it can read them (`weights info`)."""
-    from alfnet.network.origin import read_origin, stamp
+    from alfnet.network.file_origin import read_origin, stamp
     from alfnet.network.weight_files import is_weight_file
     from alfnet.outputs import check_outputs, check_replaceable
 

@@ -32,7 +32,8 @@ from alfnet.detection.tiles import merge_tiles, tile_grid
 from alfnet.errors import AlfnetError
 from alfnet.images import read_image, shrink_to_frame
 from alfnet.network.alfnet import ALFNet
-from alfnet.network.origin import describe, read_origin, trained_frame
+from alfnet.network.file_origin import read_origin
+from alfnet.network.origin import describe, trained_frame
 from alfnet.params import DetectSettings, check_section
 from alfnet.profiles import PACKAGED, PAPER, load_profile
 
@@ -66,6 +67,17 @@ class StepDetections:
 def published_settings() -> DetectSettings:
     """The published way from predictions to boxes: `detect` of the profile of the paper, which the package carries."""
     return load_profile(PAPER, PACKAGED).detect
+
+
+def settings_of(origin: Mapping[str, Any], path: str | os.PathLike[str]) -> DetectSettings:
+    """The published settings, with what the file at `path` asks for in their place (`detect` of its origin).
+
+    Raises AlfnetError where it asks for what cannot be.
+    """
+    own = origin.get("detect")
+    return check_section(
+        DetectSettings, published_settings().model_dump() | (own if isinstance(own, dict) else {}), str(path)
+    )
 
 
 class Detector:
@@ -129,7 +141,8 @@ class Detector:
             device: auto, cpu, cuda, cuda:1, ..., mps.
             backend: what runs the network.
             score: detections have a score above this one; None: as published, 0.1.
-            nms: IoU above which the worse of two boxes goes; None: as published, 0.5.
+            nms: IoU above which the worse of two boxes goes; None: what the file says (the one that comes with the project:
+                0.45), else as published, 0.5.
             top: detections per image at most; None: as published, 100.
             test_step: the step whose boxes are taken, from 1; None: the last.
             settings: instead of the published ones; `score`, `nms` and `top` come before them.
@@ -137,17 +150,15 @@ class Detector:
         Raises:
             AlfnetError: the file is missing or no detector, a value cannot be, or the device is not there.
         """
-        values = (settings or published_settings()).model_dump()
+        weights = default_weights() if weights is None else weights
+        opened = open_backend(backend, weights, device)
+        # An exported file carries what its weights did, but is no weight file.
+        origin = read_origin(weights) if isinstance(opened, TorchBackend) else getattr(opened, "trained_on", {})
+        values = (settings or settings_of(origin, weights)).model_dump()
         given = {"score_threshold": score, "nms_iou": nms, "after_nms": top}
         values |= {key: value for key, value in given.items() if value is not None}
         checked = check_section(DetectSettings, values, "Detector")
-        weights = default_weights() if weights is None else weights
-        opened = open_backend(backend, weights, device)
-        if isinstance(opened, TorchBackend):
-            origin, frame = read_origin(weights), trained_frame(weights)
-        else:  # an exported file carries what its weights did, but is no weight file
-            origin, frame = getattr(opened, "trained_on", {}), getattr(opened, "frame", None)
-        detector = cls(opened, checked, test_step=test_step, frame=frame)
+        detector = cls(opened, checked, test_step=test_step, frame=trained_frame(origin))
         sentence = f"{weights}: {describe(origin)}"
         if sentence not in _TOLD:
             _TOLD.add(sentence)
@@ -326,7 +337,7 @@ class Detector:
 
 def default_weights() -> Path:
     """The detector that comes with the project. Raises AlfnetError where this installation lacks it."""
-    path = Path(__file__).resolve().parents[2] / "weights" / "photos.safetensors"
+    path = Path(__file__).resolve().parents[1] / "weights" / "photos.safetensors"
     if not path.is_file():
         raise AlfnetError(f"{path}: no such file; name a detector's weights (a training's model.safetensors)")
     return path

@@ -129,15 +129,21 @@ def evaluate_columns(
 
 
 def evaluate_variant(
-    ground_truth: Path, folder: Path, *, iou: Sequence[float], fold: int | None = None, protocol: str = "citypersons"
+    ground_truth: Path,
+    folder: Path,
+    *,
+    iou: Sequence[float],
+    fold: int | None = None,
+    protocol: str = "citypersons",
+    subsets: Sequence[Subset] = CITYPERSONS.subsets,
 ) -> tuple[dict[str, Any], list[tuple[int, str, str, float, float]]]:
     """Evaluate all detections of a variant: step1.json, step2.json, ... and fusion/*.json in its folder.
 
-    `fold`: on the images of this part of a cross-validation alone. `protocol`: the benchmark whose rules hold, on
-    CityPersons' subsets. Returns results, {"steps": {"1": {"iou_0.50": {subset: percent or None}, ..., "AP", "AP50",
-    "AP75"}, ...}, "fusion": {"C1B1": {"iou_0.50": {...}, ...}, ...}, "intervals": {"1": {"iou_0.50": {subset: {"low",
-    "high", "standard_error"} or None}}}, "errors": {"1": {"iou_0.50": {kind: {"false_positives", "misses",
-    "miss_rate_if_mended"}}}}}, and the steps' thinned curves in rows of test step, IoU, subset, FPPI and miss rate.
+    `fold`: on the images of this part of a cross-validation alone. `protocol`: the benchmark whose rules hold. `subsets`:
+    of the pedestrians, Reasonable first. Returns results, {"steps": {"1": {"iou_0.50": {subset: percent or None}, ...,
+    "AP", "AP50", "AP75"}, ...}, "fusion": {"C1B1": {"iou_0.50": {...}, ...}, ...}, "intervals": {"1": {"iou_0.50":
+    {subset: {"low", "high", "standard_error"} or None}}}, "errors": {"1": {"iou_0.50": {kind: {"false_positives",
+    "misses", "miss_rate_if_mended"}}}}}, and the steps' thinned curves in rows of test step, IoU, subset, FPPI and miss rate.
     Intervals are over resampled images (`alfnet.evaluation.bootstrap`), errors those of Reasonable
     (`alfnet.evaluation.error_kinds`). Raises AlfnetError where step1.json is not there or a file is wrong.
     """
@@ -150,16 +156,16 @@ def evaluate_variant(
     rows: list[tuple[int, str, str, float, float]] = []
     for step, path in sorted(steps.items()):
         found = read_detections(path, truth)
-        rates = evaluate(truth, found, iou, CITYPERSONS.subsets, rules)
+        rates = evaluate(truth, found, iou, subsets, rules)
         results["steps"][str(step)] = _rounded(rates) | _rounded_precision(truth, found)
-        results["intervals"][str(step)] = _intervals(resampled(truth, found, iou, CITYPERSONS.subsets, rules))
+        results["intervals"][str(step)] = _intervals(resampled(truth, found, iou, subsets, rules))
         results["errors"][str(step)] = {
             iou_key(one.iou): error_kinds(one).summary()["kinds"]
-            for one in all_outcomes(truth, found, iou, CITYPERSONS.subsets[:1], rules)
+            for one in all_outcomes(truth, found, iou, subsets[:1], rules)
         }
         rows += [(step, *row) for row in curve_rows(rates, rules)]
     for path in sorted((Path(folder) / "fusion").glob("*.json")):
-        fused = evaluate(truth, read_detections(path, truth), iou, CITYPERSONS.subsets, rules)
+        fused = evaluate(truth, read_detections(path, truth), iou, subsets, rules)
         results["fusion"][path.stem] = _rounded(fused)
     return results, rows
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from alfnet.evaluation.evaluate import evaluate_files, evaluate_variant
 from alfnet.evaluation.printing import print_error_kinds
+from alfnet.evaluation.subsets import chosen_subsets
 from alfnet.files import atomic_path, write_json, write_text
 
 
@@ -22,13 +23,17 @@ def evaluate_to_files(
     results: Path,
     fold: int | None = None,
     protocol: str = "citypersons",
+    subsets: Sequence[str] = ("citypersons",),
 ) -> None:
     """Evaluate the detections of a variant (the folder that `detect_split` wrote).
 
     fold: only on the images of this part of a cross-validation. protocol: the benchmark whose rules hold.
+    subsets: sets of subsets, or one's own (`chosen_subsets`).
     results: a folder with results.json (every test step, IoU, subset and score fusion) and curves.csv (every test step).
     """
-    found, rows = evaluate_variant(ground_truth, detections, iou=iou, fold=fold, protocol=protocol)
+    found, rows = evaluate_variant(
+        ground_truth, detections, iou=iou, fold=fold, protocol=protocol, subsets=chosen_subsets(subsets)
+    )
     with atomic_path(results) as temporary:
         temporary.mkdir()
         write_json(temporary / "results.json", found, indent=1)

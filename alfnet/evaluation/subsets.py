@@ -158,6 +158,15 @@ def read_subsets(name_or_path: str) -> tuple[Subset, ...]:
     return distinct([_subset(name, ranges, f"{path}: subset {name!r}") for name, ranges in content.items()])
 
 
+def chosen_subsets(names: Iterable[str]) -> tuple[Subset, ...]:
+    """Return what `evaluate.subsets` of the parameters names: published sets, and one's own (`parse_subset`).
+
+    Reasonable comes first, also where it is not among them. Raises AlfnetError where two that differ have one name.
+    """
+    named = [PUBLISHED[name] if name in PUBLISHED else (parse_subset(name),) for name in names]
+    return distinct([SUBSETS[0], *(subset for listed in named for subset in listed)])
+
+
 def distinct(subsets: Iterable[Subset]) -> tuple[Subset, ...]:
     """Return the subsets in their order. Raises AlfnetError where two differ and have one name; equal ones count once."""
     found: dict[str, Subset] = {}

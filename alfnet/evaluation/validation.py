@@ -12,7 +12,7 @@ from alfnet.detection.results import write_coco
 from alfnet.detection.run import detect_last_step
 from alfnet.evaluation.miss_rate import evaluate, iou_key
 from alfnet.evaluation.protocol import CITYPERSONS, find_protocol
-from alfnet.network.origin import read_origin
+from alfnet.network.file_origin import read_origin
 from alfnet.params import DetectSettings
 from alfnet.progress import progress_report
 from alfnet.reading.ground_truth_file import read_ground_truth

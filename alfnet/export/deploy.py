@@ -13,7 +13,8 @@ from alfnet.detection.detector import Detector
 from alfnet.detection.results import ImageDetections, write_coco
 from alfnet.detection.timing import doubts, measure
 from alfnet.evaluation.evaluate import evaluate_columns
-from alfnet.evaluation.protocol import CITYPERSONS, find_protocol
+from alfnet.evaluation.protocol import find_protocol
+from alfnet.evaluation.subsets import chosen_subsets
 from alfnet.export.run import export_detector
 from alfnet.export.runtimes import OPEN
 from alfnet.export.settings import SUFFIXES, ExportSettings
@@ -91,7 +92,7 @@ def deploy_variant(
                 read_detections(listed, truth),
                 evaluate.iou,
                 find_protocol(evaluate.protocol),
-                subsets=CITYPERSONS.subsets,
+                subsets=chosen_subsets(evaluate.subsets),
             )
             rates[precision] = {key: evaluation.results[key] for key in evaluation.rates.percent}
             parts = [file, file.with_suffix(".bin")] if settings.format == "openvino" else [file]

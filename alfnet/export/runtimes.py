@@ -13,8 +13,9 @@ from torch import Tensor
 
 from alfnet.errors import AlfnetError
 from alfnet.export.graph import OUTPUTS
-from alfnet.export.settings import METADATA_KEY, ExportSettings, Format, frame_of, read_description, trained_on
+from alfnet.export.settings import METADATA_KEY, ExportSettings, Format, read_description
 from alfnet.network.alfnet import CHANNEL_MEANS
+from alfnet.network.origin import origin_of
 from alfnet.network.settings import NetworkSettings
 
 Predictions = list[tuple[Tensor, Tensor]]
@@ -33,13 +34,8 @@ class ExportedBackend:
 
     @property
     def trained_on(self) -> dict[str, Any]:
-        """What the file says of its training."""
-        return trained_on(self.origin)
-
-    @property
-    def frame(self) -> tuple[int, int] | None:
-        """(height, width) of the frame that the photographs of its training were shrunk into, if they were."""
-        return frame_of(self.trained_on)
+        """What the file says of its training (`alfnet.network.origin`)."""
+        return origin_of(self.origin)
 
     def predict(self, images: np.ndarray) -> Predictions:
         """What every step predicts for uint8 images (N, H, W, 3), B G R: class logits (N, B), offsets (N, B, 4).

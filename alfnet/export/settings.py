@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -77,21 +76,3 @@ def read_description(text: str | None, path: object) -> tuple[NetworkSettings, E
         raise AlfnetError(
             f"{path}: was not written by alfnet export (its description is missing); export the detector"
         ) from None
-
-
-def trained_on(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """What the `extra` entries of an exported file say of the training (`alfnet.network.origin`); empty where they do not."""
-    try:
-        origin = json.loads(extra.get("trained_on", "{}"))
-    except (ValueError, TypeError):
-        return {}
-    return origin if isinstance(origin, dict) else {}
-
-
-def frame_of(origin: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Height and width of the frame that a detector's photographs were shrunk into; None where they were not."""
-    frame = origin.get("frame")
-    sides = frame if isinstance(frame, list) and len(frame) == 2 else [0, 0]
-    if not all(type(side) is int and 64 <= side <= 2**14 for side in sides):
-        return None
-    return sides[1], sides[0]

@@ -12,8 +12,9 @@ import numpy as np
 from alfnet.detection.detections import Detections
 from alfnet.detection.timing import available_cores
 from alfnet.errors import AlfnetError, extra_needed
-from alfnet.export.settings import METADATA_KEY, ExportSettings, frame_of, read_description, trained_on
+from alfnet.export.settings import METADATA_KEY, ExportSettings, read_description
 from alfnet.images import MEAN_COLOUR, shrink_to_frame
+from alfnet.network.origin import origin_of, trained_frame
 
 STRIDE = 64
 BACKENDS = ("auto", "torch", "onnx", "openvino")
@@ -48,7 +49,7 @@ def open_finder(
         weights: the file.
         backend: torch, onnx, openvino; auto: by the file's ending.
         device: auto, cpu, cuda, ...
-        score: detections have a score above this one; None: as the file was exported for, or as published.
+        score: detections have a score above this one; None: as the file was exported for, or asks for, or as published.
         threads: of ONNX Runtime, where it runs alone; None: as many as there are cores.
 
     An ONNX file that was exported with --nms needs neither torch nor anything else of the extra `detect`; its boxes are
@@ -69,15 +70,15 @@ def open_finder(
             return Finder(alone, alone.name, weights.name, alone.trained_on)
     with extra_needed("detect"):
         from alfnet.detection.backend import open_backend
-        from alfnet.detection.detector import Detector, published_settings
-        from alfnet.network.origin import read_origin
+        from alfnet.detection.detector import Detector, settings_of
+        from alfnet.network.file_origin import read_origin
 
-    settings = published_settings()
+    opened = open_backend(chosen, weights, device)
+    origin = read_origin(weights) if chosen == "torch" else origin_of(getattr(opened, "origin", {}))
+    settings = settings_of(origin, weights)
     if score is not None:
         settings = settings.model_copy(update={"score_threshold": score})
-    opened = open_backend(chosen, weights, device)
-    origin = read_origin(weights) if chosen == "torch" else trained_on(getattr(opened, "origin", {}))
-    detector = Detector(opened, settings, frame=frame_of(origin))
+    detector = Detector(opened, settings, frame=trained_frame(origin))
     return Finder(lambda image: detector(image, bgr=True), opened.name, weights.name, origin)
 
 
@@ -113,8 +114,8 @@ class OnnxFinder:
             raise AlfnetError(f"{path}: ONNX Runtime cannot open it ({reason}); export it again") from None
         described = self.session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         network, self.export, origin = read_description(described, path)
-        self.trained_on = trained_on(origin)
-        self.frame = frame_of(self.trained_on)
+        self.trained_on = origin_of(origin)
+        self.frame = trained_frame(self.trained_on)
         self.step = self.export.test_step or network.steps
         self.score = score or 0.0
         where = "GPU" if on_gpu else "CPU"

@@ -20,7 +20,8 @@ from alfnet.annotations.cache import load_fold
 from alfnet.errors import AlfnetError
 from alfnet.files import atomic_path, write_json
 from alfnet.network.alfnet import ALFNet, count_parameters, load_backbone_weights, read_network_settings
-from alfnet.network.origin import origin_entry, training_origin
+from alfnet.network.file_origin import origin_entry
+from alfnet.network.origin import training_origin
 from alfnet.network.weight_files import weights_kind
 from alfnet.params import Params, TrainSettings
 from alfnet.progress import progress_report

@@ -13,6 +13,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from alfnet.evaluation.subsets import SUBSETS, Subset
 from alfnet.explorer.page import json_for_script, shared_script, shared_style
 from alfnet.files import write_text
 from alfnet.params import Params
@@ -21,7 +22,7 @@ from alfnet.report.curves import curve_points
 from alfnet.report.page.explorer import FALSE_POSITIVES_PER_IMAGE, ExplorerData
 from alfnet.report.results import Sample, VariantResults
 from alfnet.report.table import Table, format_cell, format_number
-from alfnet.report.tables import SUBSETS
+from alfnet.report.tables import evaluated_subsets, subset_meaning
 
 # What the subsets' names stand for (docs/method.md#miss-rate): height in pixels, visible part.
 SUBSET_MEANINGS = {
@@ -42,6 +43,7 @@ HEADINGS = {
     "thresholds": "IoU thresholds in training",
     "backbones": "Backbones",
     "subsets": "Subsets, and other methods",
+    "caltech": "The paper's second data set, Caltech",
 }
 RENDERED = (
     "The images are rendered street scenes in CityPersons' formats, with their annotations known exactly; no figure here "
@@ -92,7 +94,7 @@ def write_page(path: Path, content: PageContent) -> None:
             rendered=RENDERED if settings.data.name in settings.synthetic else "",
             comparability=_comparability(settings),
             tables=[_shown(table) for table in content.tables],
-            subsets=[(name, SUBSET_MEANINGS[name]) for name in SUBSETS],
+            subsets=[(one.name, _meaning(one)) for one in evaluated_subsets(settings)],
             test_steps=range(1, max(result.last_step for result in content.results) + 1),
             several_seeds=len(settings.seeds) > 1,
             has_losses=not content.frames["training"].empty,
@@ -148,7 +150,7 @@ def _seed_values(table: Table, cell: Any) -> str:
 def _best(table: Table, index: int) -> str | None:
     """The lowest measured miss rate of a column, as printed; None for columns that are not ranked."""
     name = table.columns[index].name
-    if not (name.startswith("mr_") or name in SUBSETS):
+    if not (name.startswith("mr_") or (table.name == "subsets" and not table.columns[index].is_paper)):
         return None
     means = [cell.mean for row in table.rows if isinstance(cell := row[index], Sample) and cell.n]
     return f"{min(means):.2f}" if len(means) > 1 else None
@@ -190,11 +192,14 @@ def _megabytes(size: float) -> str:
 def _data(content: PageContent) -> dict[str, Any]:
     ious = sorted(content.params.evaluate.iou)
     names = [result.name for result in content.results]
+    subsets = [one.name for one in evaluated_subsets(content.params)]
     return {
         "variants": [{"name": result.name, "steps": list(result.steps)} for result in content.results],
         "ious": [f"{iou:g}" for iou in ious],
         "missRates": {
-            result.name: {str(step): {f"{iou:g}": _rates(result, step, iou) for iou in ious} for step in result.steps}
+            result.name: {
+                str(step): {f"{iou:g}": _rates(result, step, iou, subsets) for iou in ious} for step in result.steps
+            }
             for result in content.results
         },
         "curves": {result.name: _curves(result, ious) for result in content.results},
@@ -217,9 +222,13 @@ def _lean(frame: pd.DataFrame) -> pd.DataFrame:
     return lean.where(lean.notna(), None)
 
 
-def _rates(result: VariantResults, step: int, iou: float) -> dict[str, str]:
+def _meaning(subset: Subset) -> str:
+    return SUBSET_MEANINGS[subset.name] if subset in SUBSETS else subset_meaning(subset)
+
+
+def _rates(result: VariantResults, step: int, iou: float, subsets: Sequence[str]) -> dict[str, str]:
     """The miss rates of a test step as they are printed, by subset."""
-    return {subset: format_cell(result.miss_rate(step, iou, subset)) for subset in SUBSETS}
+    return {subset: format_cell(result.miss_rate(step, iou, subset)) for subset in subsets}
 
 
 def _curves(result: VariantResults, ious: Sequence[float]) -> dict[str, Any]:
