@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from alfnet.errors import AlfnetError
 from alfnet.network.alfnet import ALFNet
 from alfnet.network.file_origin import read_origin, stamp, weights_summary
-from alfnet.network.origin import describe, imported_origin, training_origin
+from alfnet.network.origin import KEY, describe, imported_origin, training_origin
 from alfnet.params import check_params
+from tests.commands import alfnet
 from tests.test_training_train import network
 from tests.tiny import raw_params
 
@@ -72,3 +74,12 @@ def test_imported_and_silent_files(tmp_path: Path) -> None:
     assert "layout of the 2018 release" in describe(read_origin(tmp_path / "a.safetensors"))
     network().save(tmp_path / "b.safetensors")
     assert "does not say" in describe(read_origin(tmp_path / "b.safetensors"))
+
+
+def test_info_is_for_people_or_programs(tmp_path: Path) -> None:
+    origin = {"data_set": "people", "detect": {"nms_iou": 0.45}, "frame": [512, 256]}
+    network().save(tmp_path / "a.safetensors", extra={KEY: json.dumps(origin)})
+    said = alfnet("weights", "info", "a.safetensors", cwd=tmp_path)
+    assert re.search(r"^detect +nms_iou 0\.45$", said, re.MULTILINE)
+    assert re.search(r"^frame +512, 256$", said, re.MULTILINE)
+    assert json.loads(alfnet("weights", "info", "a.safetensors", "--json", cwd=tmp_path))["detect"] == {"nms_iou": 0.45}

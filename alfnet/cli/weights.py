@@ -52,7 +52,8 @@ def weights_info(
         return
     width = max(map(len, summary))
     for key, value in summary.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        parts = [f"{name} {each}" for name, each in value.items()] if isinstance(value, dict) else value
+        shown = ", ".join(map(str, parts)) if isinstance(parts, list) else value
         print(f"{key.replace('_', ' '):<{width}}  {shown}")
 
 
