@@ -35,7 +35,7 @@ def extra_needed(extra: str | None = None) -> Iterator[None]:
 
 
 def exit_with_message(function: Callable[P, R]) -> Callable[P, R]:
-    """Wrap an entry point: an `AlfnetError`, or trouble with a file or disk, becomes one line on stderr and exit code 2.
+    """Wrap an entry point: an `AlfnetError`, or trouble with a file, disk or memory, becomes one line on stderr and exit code 2.
 
     Ctrl-C becomes exit code 130. Anything else is a bug of ours and keeps its traceback.
     """
@@ -51,6 +51,8 @@ def exit_with_message(function: Callable[P, R]) -> Callable[P, R]:
             sys.exit(141)
         except OSError as error:
             print(f"error: {_trouble(error)}", file=sys.stderr)
+        except MemoryError as error:
+            print(f"error: the memory does not suffice{f' ({error})' if str(error) else ''}", file=sys.stderr)
         except ModuleNotFoundError as error:
             sentence = missing_extra(error)
             if sentence is None:

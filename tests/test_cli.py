@@ -252,3 +252,34 @@ def test_experiments_are_shown_whole_at_any_width(columns, monkeypatch, tmp_path
     assert "…" not in shown
     assert (shown.count("12.5/31.4"), shown.count("22.5/41.4"), shown.count("13.5/32.4")) == (5, 5, 6)
     assert all(text in shown for text in ("shorter", "three-steps", "seeds: [1]", "train.updates: 200"))
+
+
+def test_revisions_have_their_names_or_the_start_of_their_hash():
+    assert dvc_views._name({"name": "main", "rev": "a" * 40}) == "main"
+    assert dvc_views._name({"name": None, "rev": "0123456789" * 4}) == "0123456"
+    assert dvc_views._name({"rev": "workspace"}) == "workspace"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [
+        (("evaluate", "gt.json", "dt.json", "--out", ""), "--out"),
+        (("evaluate", "gt.json", "dt.json", "--curves="), "--curves"),
+        (("evaluate", "", "dt.json"), "argument 2"),
+        (("detect", "street.jpg", "--out", "", "--weights", "w"), "--out"),
+        (("report", "--compare", ""), "--compare"),
+    ],
+)
+def test_an_empty_argument_is_refused_and_not_taken_for_this_folder(arguments, where, tmp_path):
+    said = alfnet(*arguments, cwd=tmp_path, code=2)
+    assert said.startswith(f"error: {where}: is empty; ")
+    assert len(said.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-5", "101", "nobody=3", "reasonable@nan=4", "small=1e400"])
+def test_a_figure_that_is_none_is_refused_before_any_work(value, golden, tmp_path):
+    files = (str(golden / "miss_rate_150_gt.json"), str(golden / "miss_rate_150_dt.json"))
+    said = alfnet("evaluate", *files, "--out", "rates.json", "--got", value, cwd=tmp_path, code=2)
+    assert said.startswith(f"error: {value!r}: ")
+    assert not list(tmp_path.iterdir())

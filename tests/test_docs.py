@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from alfnet.cli.dvc_views import dag
+
 CITATION = re.compile(r"docs/([\w-]+)\.md#([\w-]+)")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FOLDERS = ("alfnet", "streetscenes", "stages", "tools", "benchmarks", "tests", "profiles", "docs", ".github")
@@ -60,3 +62,10 @@ def test_what_dvc_cannot_explain_has_its_advice(root: Path) -> None:
     for command in re.findall(r"^alfnet weights import .* --out (\S+)", readme.replace("\\\n", " "), re.MULTILINE):
         assert f"dvc add {command}" in readme
     assert re.search(r"^dvc add weights/detectors/", readme, re.MULTILINE)
+
+
+def test_the_drawn_pipeline_is_the_one_that_there_is(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dag(root / "dvc.yaml")
+    assert f"```mermaid\n{capsys.readouterr().out}```" in (root / "docs/dvc.md").read_text(), (
+        "write it anew: alfnet dag"
+    )

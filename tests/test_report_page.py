@@ -372,6 +372,27 @@ def test_the_address_brings_back_what_was_chosen(browser: Any, page: Path) -> No
     assert one(browser, "#ex-with").get_attribute("value") == "resnet50-1s"
 
 
+def test_an_address_with_values_that_are_none_shows_the_first(browser: Any, page: Path) -> None:
+    """By hand, cut short, or of a report with other variants: what cannot be chosen is left out, the rest is kept."""
+    wrong = (
+        "set=none&seed=99&at=77&with=nobody&with-at=x&iou=0.6&rate=5&score=abc&show=foo&kind=first&size=q&visible=-"
+        "&sort=z&image=..&subset=nope&step=9&hidden=a,b&loss=zz&__proto__=x&constructor=y"
+    )
+    open_page(browser, page, 1400, 1000)
+    until(lambda: drawn(browser, "ex-cards"))
+    totals = text_of(browser, "ex-totals")
+    browser.get("about:blank")
+    browser.get(f"{page.as_uri()}#gallery&{wrong}&drawn=missed")
+    until(lambda: drawn(browser, "ex-cards"))
+    assert text_of(browser, "ex-totals") == totals
+    assert len(browser.find_elements("css selector", ".card")) == 9
+    assert one(browser, "#ex-kind").get_attribute("value") == ""
+    assert one(browser, "#curve-subset").get_attribute("value") == "reasonable"
+    assert not browser.find_elements("css selector", ".card .false")
+    until(lambda: lines(browser, "curve-plot"))
+    assert complaints(browser) == []
+
+
 def test_an_image_opens_and_turns(opened: Any) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys

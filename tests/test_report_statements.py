@@ -99,6 +99,13 @@ def test_the_strongest_statement_leads() -> None:
     # A small difference that is sure goes before a large one that is not.
     small, large = comparison([40.0, 41.0, 42.0], [39.0, 40.0, 41.01]), comparison([40.0, 41.0], [20.0, 40.0])
     assert strongest([large, small]) is small
+    # So among those that only point that way: seeds that agree go before a larger mean of seeds that do not.
+    close, wide = comparison([30.0, 31.0, 29.0], [26.0, 30.5, 25.5]), comparison([30.0, 40.0, 31.0], [20.0, 39.0, 30.5])
+    assert wide.mean > close.mean
+    assert {close.verdict, wide.verdict} == {"points that way"}
+    assert strongest([wide, close]) is close
+    single = comparison([50.0], [20.0])
+    assert strongest([single, close]) is close
     assert strongest([]) is None
 
 

@@ -7,6 +7,8 @@ nor DVC. `EXTRAS` says which optional part of the package the other commands nee
 from __future__ import annotations
 
 import functools
+import re
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -28,7 +30,7 @@ from alfnet.cli import (
     serve,
     weights,
 )
-from alfnet.errors import exit_with_message, extra_needed
+from alfnet.errors import AlfnetError, exit_with_message, extra_needed
 
 EXTRAS = {
     "artifacts": "pipeline",
@@ -105,7 +107,21 @@ for name, group in (("data", data.app), ("weights", weights.app)):
     app.add_typer(group, name=name)
 
 
+def _refuse_empty(arguments: list[str]) -> None:
+    """Raise AlfnetError for an empty argument: as a path it would mean the present folder, and it is an unset variable's."""
+    for place, argument in enumerate(arguments):
+        option = re.fullmatch(r"(--[a-z-]+)=", argument)
+        if argument and not option:
+            continue
+        before = arguments[place - 1] if place else ""
+        where = option[1] if option else before if before.startswith("-") else f"argument {place + 1}"
+        raise AlfnetError(
+            f"{where}: is empty; give it a value, or leave it out (a variable of the shell may not be set)"
+        )
+
+
 @exit_with_message
 def main() -> None:
     """Run the command line."""
+    _refuse_empty(sys.argv[1:])
     app()

@@ -101,13 +101,19 @@ def _experiments() -> _Rows:
     rows: _Rows = []
     for commit in json.loads(result.stdout):
         base = _parameters(commit)
-        rows.append((commit.get("name") or commit["rev"][:7], [], _rates(commit)))
+        rows.append((_name(commit), [], _rates(commit)))
         for group in commit.get("experiments") or []:
             for revision in group["revs"]:
                 found = _parameters(revision)
                 changes = [f"{key}: {found.get(key)}" for key in found | base if found.get(key) != base.get(key)]
-                rows.append((f"  {revision.get('name') or revision['rev'][:7]}", changes, _rates(revision)))
+                rows.append((f"  {_name(revision)}", changes, _rates(revision)))
     return rows
+
+
+def _name(revision: dict[str, Any]) -> str:
+    """What Git or DVC calls a revision, or the first digits of its hash; 'workspace' is no hash."""
+    name, hash_ = revision.get("name"), revision["rev"]
+    return name or (hash_[:7] if re.fullmatch(r"[0-9a-f]{40}", hash_) else hash_)
 
 
 def _parameters(revision: dict[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,8 @@ def evaluate(
         typer.Option(help="Caltech: 'given', or '0.41h' as the 2014 toolbox sets it (the default for .vbb files)."),
     ] = None,
     bootstrap: Annotated[
-        int | None, typer.Option(min=2, help="Give each figure a 95 % interval: resample the images so often (1000).")
+        int | None,
+        typer.Option(min=2, max=100_000, help="Give each figure a 95 % interval: resample the images so often (1000)."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
     errors: Annotated[
@@ -77,13 +78,19 @@ def evaluate(
     The two files are given as arguments, first the ground truth, or as options.
     """
     truth, found = given_files([truth_argument, found_argument], ground_truth, detections)
+    from alfnet.evaluation.explain import parse_got
     from alfnet.evaluation.run import evaluate_and_print
-    from alfnet.evaluation.subsets import parse_subset, read_subsets
+    from alfnet.evaluation.subsets import SUBSETS, parse_subset, read_subsets
     from alfnet.outputs import check_outputs, check_replaceable, json_with, starts_with
 
     check_outputs({"--out": out, "--curves": curves, "--page": page}, {"--ground-truth": truth, "--detections": found})
     check_replaceable(out, "miss rates", json_with("average_precision"))
     check_replaceable(curves, "curves", starts_with("iou,subset,"))
+    known = None if subsets is None else read_subsets(subsets)
+    more = [parse_subset(text) for text in subset or ()]
+    figures = [*(got or ()), *(got_from or ())]
+    for text in figures:  # before any work
+        parse_got(text, [*(known or SUBSETS), *more])
     check_replaceable(page, "page", starts_with("<!doctype html>\n<!-- alfnet explorer"))
     evaluate_and_print(
         truth,
@@ -92,14 +99,14 @@ def evaluate(
         out=out,
         curves=curves,
         protocol=protocol,
-        subsets=None if subsets is None else read_subsets(subsets),
-        more_subsets=[parse_subset(text) for text in subset or ()],
+        subsets=known,
+        more_subsets=more,
         bootstrap=bootstrap,
         seed=seed,
         errors=errors,
         page=page,
         images=images,
-        got=[*(got or ()), *(got_from or ())],
+        got=figures,
         **({} if detection_width is None else {"detection_aspect": _aspect(detection_width)}),
     )
 

@@ -122,12 +122,20 @@ def comparisons(table: pd.DataFrame, iou: float = CLAIM_IOU) -> list[Comparison]
 
 
 def strongest(found: Iterable[Comparison]) -> Comparison | None:
-    """Return the comparison with the most to say: shown before hinted, then the largest sure (else mean) difference."""
+    """Return the comparison with the most to say: shown before hinted, then the one whose interval begins highest.
+
+    A large mean over seeds that disagree says less than a smaller one over seeds that agree. A single seed has no interval;
+    its difference counts after those that have one.
+    """
     order: Sequence[Verdict] = ("shows", "points that way", "shows the opposite", "does not show")
 
-    def weight(comparison: Comparison) -> tuple[int, float]:
-        sure = comparison.interval[0] if comparison.interval and comparison.verdict == "shows" else comparison.mean
-        return -order.index(comparison.verdict), sure
+    def weight(comparison: Comparison) -> tuple[int, bool, float]:
+        interval = comparison.interval
+        return (
+            -order.index(comparison.verdict),
+            interval is not None,
+            comparison.mean if interval is None else interval[0],
+        )
 
     return max(found, key=weight, default=None)
 

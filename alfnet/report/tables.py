@@ -8,6 +8,7 @@ the Reasonable subset at the last test step.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -323,7 +324,9 @@ def timings_table(results: Sequence[VariantResults], timings: Mapping[str, Mappi
         paper = paper_figures()["steps"].get(model_name(result.settings), {}).get("time", {}).get(result.last_step)
         seconds = timing.get("seconds_per_image")
         shown = (None, None) if seconds is None else (f"{seconds:.4f}", f"{1 / seconds:.1f}" if seconds else None)
-        rows.append((result.name, result.parameters / 1e6, *shown, timing.get("images"), timing.get("machine"), paper))
+        rows.append(
+            (result.name, result.parameters / 1e6, *shown, timing.get("images"), _one(timing.get("machine")), paper)
+        )
     columns = (
         _VARIANT,
         Column("parameters_millions", "Parameters (millions)"),
@@ -339,6 +342,11 @@ def timings_table(results: Sequence[VariantResults], timings: Mapping[str, Mappi
         "size and device are."
     )
     return Table("timings", columns, tuple(rows), caption)
+
+
+def _one(machine: str | None) -> str | None:
+    """What a time was measured on, with '1 thread' for '1 threads'."""
+    return None if machine is None else re.sub(r"\b1 threads\b", "1 thread", machine)
 
 
 def _fusion_order(combination: str) -> tuple[bool, bool, str]:

@@ -22,6 +22,21 @@ function explorerState(index) {
   };
 }
 
+const valuesOf = (id) => [...byId(id).options].map((option) => option.value);
+
+/** The values that these keys may have, where not any: seeds, steps and images fall back to the first by themselves. */
+function explorerValues(index) {
+  const kinds = [["missed", index.missKinds], ["false", index.falseKinds]];
+  const names = index.sets.map((set) => set.name);
+  return {
+    set: names,
+    with: ["", ...names, ...index.sets.map((set) => `${set.name}|${set.seed}`)],
+    iou: index.ious, rate: RATES, score: (value) => /^\d{1,4}$/.test(value) && Number(value) <= 1000,
+    kind: ["", "first", "second", ...kinds.flatMap(([drawn, own]) => [drawn, ...own.map(([kind]) => `${drawn}:${kind}`)])],
+    ...Object.fromEntries(["show", "size", "visible", "sort"].map((key) => [key, valuesOf(`ex-${key}`)])),
+  };
+}
+
 // Detections arrive as scripts, which a page that was opened from a disk may load.
 const alfnetExplorer = {
   waiting: new Map(),
@@ -111,9 +126,12 @@ function explorer(index) {
     return value !== undefined && value >= low && value < high;
   };
 
+  /** The kind of error that is chosen; a difference between two only where there are two. */
+  const kindChosen = () => (sides.length < 2 && ["first", "second"].includes(state.get("kind")) ? "" : state.get("kind"));
+
   /** The errors of an image that the choice of kind, height and visible part leaves. */
   function errorsOf(i, own, other) {
-    const wanted = state.get("kind");
+    const wanted = kindChosen();
     const missedByOther = other && new Set(other.filter((box) => box.drawn === "missed").map((box) => box.truth));
     return own.filter((box) => {
       const isMiss = box.drawn === "missed";
@@ -242,13 +260,13 @@ function explorer(index) {
 
   function list() {
     const show = state.get("show");
-    const filters = state.get("kind") || state.get("size") || state.get("visible");
+    const filters = kindChosen() || state.get("size") || state.get("visible");
     const [first, second] = sides;
     const covered = index.images.flatMap((_, i) => (sides.every((side) => side.outcome.covered[i]) ? [i] : []));
     const entries = covered.map((i) => {
       const own = boxesOf(first, i);
       const other = second && boxesOf(second, i);
-      const swap = state.get("kind") === "second" && other; // missed by the second, found by the first
+      const swap = kindChosen() === "second" && other; // missed by the second, found by the first
       const errors = swap
         ? other.filter((box) => box.drawn === "missed" && within(state.get("size"), box.h) && within(state.get("visible"), box.visible) &&
             own.some((mine) => mine.truth === box.truth && mine.drawn === "found"))
@@ -300,7 +318,9 @@ function explorer(index) {
     const text = totals();
     const noun = state.get("show") === "images" ? ["image", "images"] : ["crop", "crops"];
     listed = list();
-    control("totals").replaceChildren(...[...text, `${count(listed.length, ...noun)} shown.`].flatMap((line, i) => (i ? [document.createElement("br"), line] : [line])));
+    const first = AT_ONCE[state.get("show")];
+    const shown = listed.length > first ? `${count(listed.length, ...noun)}; the first ${first} are shown.` : `${count(listed.length, ...noun)} shown.`;
+    control("totals").replaceChildren(...[...text, shown].flatMap((line, i) => (i ? [document.createElement("br"), line] : [line])));
     control("none").hidden = listed.length > 0;
     control("cards").replaceChildren();
     control("cards").className = state.get("show") === "images" ? "cards" : "cards crops";
@@ -332,7 +352,7 @@ function explorer(index) {
     control("score-value").textContent = (first.threshold / 1000).toFixed(3);
     for (const key of ["show", "size", "visible", "sort"]) control(key).value = state.get(key);
     fillKinds(second);
-    control("kind").value = state.get("kind");
+    control("kind").value = kindChosen();
     const drawn = new Set(state.get("drawn").split(","));
     for (const input of control("drawn").querySelectorAll("input")) input.checked = drawn.has(input.value);
   }

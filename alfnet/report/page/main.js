@@ -5,7 +5,11 @@ const names = data.variants.map((variant) => variant.name);
 const colourOf = (name) => palette()[names.indexOf(name) % palette().length];
 const colourScale = () => ({ domain: names, range: names.map(colourOf) });
 
-state.start({ subset: "reasonable", step: "last", hidden: "", loss: "", ...explorerState(data.explorer) });
+const curveSteps = [...byId("curve-step").querySelectorAll("input")].map((input) => input.value);
+state.start(
+  { subset: "reasonable", step: "last", hidden: "", loss: "", ...explorerState(data.explorer) },
+  { subset: valuesOf("curve-subset"), step: curveSteps, ...explorerValues(data.explorer) },
+);
 for (const anchor of document.querySelectorAll("nav a")) state.link(anchor);
 
 /* Miss rate by the step that is tested. */

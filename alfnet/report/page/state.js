@@ -8,10 +8,15 @@ const state = {
   section: "",
   values: {},
   first: {},
+  allowed: {},
   listeners: [],
-  /** Read the address; `first` holds the keys and their first values. */
-  start(first) {
+  /**
+   * Read the address; `first` holds the keys and their first values, `allowed` the values that a key may have (a list, or a
+   * function that tells). An address by hand or of another run may hold others: the first value takes their place.
+   */
+  start(first, allowed) {
     Object.assign(this.first, first);
+    Object.assign(this.allowed, allowed);
     this.read();
     window.addEventListener("hashchange", () => {
       this.read();
@@ -22,8 +27,12 @@ const state = {
     const [section, ...pairs] = location.hash.slice(1).split("&");
     this.values = {};
     const given = new URLSearchParams((section.includes("=") ? [section, ...pairs] : pairs).join("&"));
-    for (const [key, value] of given) if (key in this.first) this.values[key] = value;
+    for (const [key, value] of given) if (Object.hasOwn(this.first, key) && this.accepts(key, value)) this.values[key] = value;
     this.section = section.includes("=") ? "" : section;
+  },
+  accepts(key, value) {
+    const allowed = this.allowed[key];
+    return allowed === undefined || (typeof allowed === "function" ? allowed(value) : allowed.includes(value));
   },
   get(key) {
     return this.values[key] ?? this.first[key];
