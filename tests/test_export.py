@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -14,6 +15,8 @@ from alfnet.detection.detector import published_settings
 from alfnet.detection.postprocess import select, step_scores
 from alfnet.errors import AlfnetError
 from alfnet.export.graph import Decoder, DeployedNetwork, Grid
+from alfnet.export.onnx_file import onnx_model
+from alfnet.export.quantise import sensitive_nodes
 from alfnet.export.run import BOXES_AT_MOST, SCORES_AT_MOST, export_detector
 from alfnet.export.runtimes import OnnxBackend, OpenVinoBackend
 from alfnet.export.settings import ExportSettings
@@ -165,6 +168,28 @@ def test_openvino_and_int8(tmp_path: Path) -> None:
         expected = model(normalise(torch.from_numpy(images())))
     found = backend.predict(images())
     assert (found[1][0] - expected[1][0]).abs().mean() < expected[1][0].std()
+
+
+@pytest.mark.parametrize("backbone", ["resnet50", "mobilenet"])
+def test_the_fine_maps_and_the_last_convolutions_stay_in_float(backbone: str) -> None:
+    """Told by the sizes of the maps, of which `sensitive_nodes` knows nothing."""
+    export = ExportSettings(format="onnx", size=SIZE)
+    proto = onnx_model(model_of(backbone), export, published_settings(), "")
+    shapes = onnx.shape_inference.infer_shapes(proto).graph.value_info
+    heights = {value.name: value.type.tensor_type.shape.dim[2].dim_value for value in shapes if len(dims(value)) == 4}
+    convolutions = [node for node in proto.graph.node if node.op_type == "Conv"]
+    fine = {node.name for node in convolutions if heights[node.output[0]] >= SIZE[0] // 4}
+    last = {node.name for node in convolutions if ".both." in node.input[1]}
+    kept = set(sensitive_nodes(proto))
+    assert kept & {node.name for node in convolutions} == fine | last
+    assert len(last) == 8
+    assert 5 < len(fine) < 15
+    others = {node.op_type for node in proto.graph.node if node.name in kept} - {"Conv"}
+    assert {"Cast", "Sub"} <= others <= {"Cast", "Sub", "Transpose", "Clip", "Relu", "Pad", "MaxPool", "Add"}
+
+
+def dims(value: onnx.ValueInfoProto) -> list[object]:
+    return list(value.type.tensor_type.shape.dim)
 
 
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
