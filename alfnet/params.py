@@ -31,7 +31,7 @@ SubsetName = Annotated[
 ]
 """Published subsets by the name of their set (`alfnet.evaluation.subsets`), or one's own: NAME=height:50-,visible:0.2-0.65."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
-VariantName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+VariantName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]  # names folders and files
 Side = Annotated[int, Field(gt=0, multiple_of=64)]  # the coarsest level has stride 64
 
 
@@ -64,7 +64,7 @@ class DataSettings(Settings):
     name: VariantName
     """What the report calls it. The paper's figures belong beside results on citypersons and caltech only."""
     format: DataFormat
-    folder: str
+    folder: Annotated[str, Field(min_length=1)]
     """The data set's folder, with its images and mostly its annotations."""
     images: str
     """Below `folder`: the folder that the names of images are relative to (CityPersons: leftImg8bit)."""

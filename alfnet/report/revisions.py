@@ -66,12 +66,20 @@ def fetch_report(root: Path, revision: str) -> Path:
         run = subprocess.run(command, capture_output=True, text=True)
         if run.returncode or not (temporary / PAGE).is_file():
             shutil.rmtree(temporary, ignore_errors=True)
-            said = run.stderr.strip().splitlines()[-1:] or ["no report in it"]
             raise AlfnetError(
-                f"--compare {revision}: its report could not be had ({said[0]}); name a commit, branch, tag or "
-                "experiment whose report is in DVC's cache or remote (dvc exp show lists experiments)"
+                f"--compare {revision}: its report could not be had ({_reason(run.stderr)}); name a commit, branch, tag "
+                "or experiment whose report is in DVC's cache or remote (alfnet experiments lists the latter)"
             )
     return target
+
+
+def _reason(errors: str) -> str:
+    """The exception that ended the fetching program; what Python prints later, as it shuts down, says nothing."""
+    lines = errors.strip().splitlines()
+    ended = next((i for i, line in enumerate(lines) if line.startswith("Traceback")), None)
+    if ended is not None:
+        lines = [line for line in lines[ended + 1 :] if line and not line[0].isspace()][:1]
+    return lines[-1] if lines else "no report in it"
 
 
 def _page(revision: str, then: pd.DataFrame, now: pd.DataFrame, there: str, here: str) -> str:

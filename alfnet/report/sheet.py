@@ -22,6 +22,8 @@ from alfnet.report.page.explorer import FALSE_POSITIVES_PER_IMAGE, FindImage
 SHEET_IMAGES = 6
 _COLUMNS = 2
 _WIDTH = 640  # pixels of an image on the sheet
+Label = tuple[float, float, str]
+_LABEL = (29, 12)  # width and height of a score in pixels of the sheet
 _DPI = 100
 
 # Label, colour, line, width in points; as on the page.
@@ -89,8 +91,14 @@ def write_sheet(path: Path, title: str, outcome: Outcomes, chosen: Sequence[int]
             axis.set_axis_off()
             axis.set_xlim(0, image.shape[1])
             axis.set_ylim(image.shape[0], 0)
-            for kind, x, y, w, h, text in _boxes(outcome, index, score):
-                _draw(axis, kind, x, y, w, h, text)
+            shown = _boxes(outcome, index, score)
+            for kind, x, y, w, h, _ in shown:
+                _draw(axis, kind, x, y, w, h)
+            pixel = image.shape[1] / _WIDTH  # of the sheet, in pixels of the image
+            labels = [(x, y - 3, text) for _, x, y, _, _, text in shown if text]
+            for left, bottom, text in apart(labels, _LABEL[0] * pixel, _LABEL[1] * pixel):
+                label = axis.text(left, bottom, text, color="white", fontsize=8, va="bottom", clip_on=True)
+                label.set_path_effects([Stroke(linewidth=2, foreground="black"), Normal()])
         handles = [
             Line2D([], [], color=colour, linestyle=line, linewidth=2.2, label=label, path_effects=_halo(2.2))
             for label, colour, line, _ in _KINDS.values()
@@ -123,14 +131,26 @@ def _boxes(outcome: Outcomes, index: int, score: float) -> list[tuple[str, float
     return shown
 
 
-def _draw(axis: Any, kind: str, x: float, y: float, w: float, h: float, text: str) -> None:
+def _draw(axis: Any, kind: str, x: float, y: float, w: float, h: float) -> None:
     _, colour, line, width = _KINDS[kind]
     box = Rectangle((x, y), w, h, fill=False, edgecolor=colour, linestyle=line, linewidth=width)
     box.set_path_effects(_halo(width))
     axis.add_patch(box)
-    if text:
-        label = axis.text(x, y - 3, text, color="white", fontsize=8, va="bottom", clip_on=True)
-        label.set_path_effects([Stroke(linewidth=2, foreground="black"), Normal()])
+
+
+def apart(labels: Sequence[Label], width: float, height: float) -> list[Label]:
+    """Move labels of one size up until none lies on another; the one with the highest text (a score) stays.
+
+    A label is (left, bottom, text), x to the right and y down; one that would leave the image at y = 0 is left out.
+    """
+    placed: list[Label] = []
+    for left, bottom, text in sorted(labels, key=lambda label: label[2], reverse=True):
+        for other_left, other_bottom, _ in sorted(placed, key=lambda label: -label[1]):
+            if abs(left - other_left) < width and abs(bottom - other_bottom) < height:
+                bottom = other_bottom - height
+        if bottom >= height:
+            placed.append((left, bottom, text))
+    return placed
 
 
 def _halo(width: float) -> list[Any]:
