@@ -94,11 +94,16 @@ def mean_curves(seeds: Sequence[Mapping[CurveKey, tuple[Floats, Floats]]]) -> li
 
 
 def _statistics(found: Sequence[Any], where: str) -> Any:
-    """Replace every number in equal structures by its statistic."""
-    if isinstance(found[0], Mapping):
-        if any(not isinstance(other, Mapping) or other.keys() != found[0].keys() for other in found):
+    """Replace every number in equal structures by its statistic.
+
+    A seed may have None for a part: a fold without anybody of a subset has no interval of its miss rate.
+    """
+    parts = [other for other in found if isinstance(other, Mapping)]
+    if parts:
+        keys = parts[0].keys()
+        if any(other is not None and (not isinstance(other, Mapping) or other.keys() != keys) for other in found):
             raise AlfnetError(f"{where}: hold different test steps, IoU thresholds or subsets; run: dvc repro")
-        return {key: _statistics([other[key] for other in found], where) for key in found[0]}
+        return {key: _statistics([None if other is None else other[key] for other in found], where) for key in keys}
     return statistic(found)
 
 
