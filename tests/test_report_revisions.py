@@ -53,7 +53,7 @@ def test_another_revisions_report_stands_beside_the_present_one(project: Path) -
     text = page.read_text()
     assert "<td>41.00</td><td>38.50</td><td><b>-2.50</b></td>" in text
     assert (project / "report" / "index.html").resolve().as_uri() in text
-    with pytest.raises(AlfnetError, match="could not be had .*unknown Git revision 'nowhere'"):
+    with pytest.raises(AlfnetError, match=r"could not be had .*unknown Git revision 'nowhere'"):
         compare_reports(project, "nowhere")
 
 
