@@ -12,7 +12,7 @@ from torch import Tensor
 
 from alfnet.boxes import targets as module
 from alfnet.boxes.coding import step_boxes
-from alfnet.boxes.targets import BLOCK, Order, Targets, assign
+from alfnet.boxes.targets import BLOCK, BoxLists, Order, Targets, assign
 
 ORDERS: tuple[Order, Order] = ("positives_first", "valid_first")
 
@@ -281,3 +281,15 @@ def test_refuses_lists_of_another_length() -> None:
     boxes, ground_truth, ignore = _random_batch(16)
     with pytest.raises(ValueError, match="ground truths of 3 images"):
         _assign(boxes, ground_truth[:3], ignore, "valid_first")
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_no_size_depends_on_the_boxes_on_a_device(order: Order) -> None:
+    """Tensors without content stand for a GPU's: an operation that had to know numbers would fail, and a GPU wait."""
+    boxes, ground_truth, ignore = _random_batch(3)
+    lists = [BoxLists.of(each).to("meta") for each in (ground_truth, ignore)]
+    found = assign(boxes.to("meta"), *lists, lower=0.3, upper=0.5, order=order)
+    assert found.offsets.shape == boxes.shape
+    assert found.matched.shape == found.positive.shape == found.negative.shape == boxes.shape[:2]
+    with pytest.raises(NotImplementedError):
+        found.positive.nonzero()

@@ -430,7 +430,10 @@ def test_queued_experiments_use_their_own_code(clone):
 
 def test_a_lock_file_cut_short_is_mended(clone):
     lock = (clone / "dvc.lock").read_bytes()
-    for content in (b"", lock[: len(lock) // 2]):
+    within_a_line = (
+        lock.index(b"\n", len(lock) // 2) - 3
+    )  # a cut between two stages leaves a sound file of fewer stages
+    for content in (b"", lock[:within_a_line]):
         (clone / "dvc.lock").write_bytes(content)
         assert "DVC was stopped while it wrote it" in run("alfnet", "check", cwd=clone).stdout
         assert not (clone / "dvc.lock").exists()

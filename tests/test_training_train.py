@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from lightning_fabric.loggers.logger import Logger
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from alfnet.annotations.cache import CachedImage
+from alfnet.boxes import targets
 from alfnet.errors import AlfnetError
 from alfnet.network.alfnet import ALFNet
 from alfnet.network.settings import NetworkSettings
@@ -352,7 +354,11 @@ def test_compiled_network_trains_as_the_plain_one(images, tmp_path):
 
 
 class Counter(TorchDispatchMode):
-    """Counts the operations that make a GPU's program wait: numbers fetched, and constants copied from the host."""
+    """Counts the operations that make a GPU's program wait: numbers fetched, and constants copied from the host.
+
+    Left out are the two places where a CPU, for which nothing waits, picks the positives out; what a GPU does there has a
+    test of its own (test_boxes_targets.py::test_no_size_depends_on_the_boxes_on_a_device).
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -362,6 +368,9 @@ class Counter(TorchDispatchMode):
         name = str(function)
         if any(part in name for part in ("_local_scalar_dense", "is_nonzero", "nonzero", "lift_fresh", "aten.item")):
             self.waits.append(name)
+            stack = traceback.extract_stack()
+            if any(frame.filename == targets.__file__ and frame.name in ("_matched", "_offsets") for frame in stack):
+                self.waits.pop()
         return function(*args, **(kwargs or {}))
 
 

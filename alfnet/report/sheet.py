@@ -80,9 +80,9 @@ def write_sheet(path: Path, title: str, outcome: Outcomes, chosen: Sequence[int]
     with style():
         figure = Figure(figsize=(size[0] / _DPI, size[1] / _DPI))
         for place, (index, image) in enumerate(zip(chosen, images, strict=True)):
-            left = gap + (place % _COLUMNS) * (_WIDTH + gap)
+            column = gap + (place % _COLUMNS) * (_WIDTH + gap)
             top = above + (place // _COLUMNS) * (height + gap)
-            box = (left / size[0], 1 - (top + height) / size[1], _WIDTH / size[0], height / size[1])
+            box = (column / size[0], 1 - (top + height) / size[1], _WIDTH / size[0], height / size[1])
             axis: Any = figure.add_axes(box)
             small = cv2.resize(image, (_WIDTH, height), interpolation=cv2.INTER_AREA)
             # The two lowest bits are noise to the eye; without them the file, which Git keeps, is half as large.
@@ -96,8 +96,8 @@ def write_sheet(path: Path, title: str, outcome: Outcomes, chosen: Sequence[int]
                 _draw(axis, kind, x, y, w, h)
             pixel = image.shape[1] / _WIDTH  # of the sheet, in pixels of the image
             labels = [(x, y - 3, text) for _, x, y, _, _, text in shown if text]
-            for left, bottom, text in apart(labels, _LABEL[0] * pixel, _LABEL[1] * pixel):
-                label = axis.text(left, bottom, text, color="white", fontsize=8, va="bottom", clip_on=True)
+            for x, y, text in apart(labels, _LABEL[0] * pixel, _LABEL[1] * pixel):
+                label = axis.text(x, y, text, color="white", fontsize=8, va="bottom", clip_on=True)
                 label.set_path_effects([Stroke(linewidth=2, foreground="black"), Normal()])
         handles = [
             Line2D([], [], color=colour, linestyle=line, linewidth=2.2, label=label, path_effects=_halo(2.2))
