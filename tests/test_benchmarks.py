@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import growth
+from benchmarks import deploy, growth
+from benchmarks.detect import network
 from benchmarks.turns import by_turns, row
 
 
@@ -41,6 +43,19 @@ def test_a_section_replaces_itself_alone() -> None:
     assert "two" in again
     assert "one\n<!--" not in again
     assert again.count("# Speed beside peers") == 1
+
+
+def test_runtimes_take_turns_and_the_first_round_does_not_count() -> None:
+    order: list[str] = []
+    rows = [deploy.Row(name, lambda _, name=name: order.append(name)) for name in ("eager", "other")]
+    speed = deploy.Speedometer()
+    deploy.take_turns(rows, np.zeros((1, 64, 64, 3), np.uint8), 2, speed)
+    assert order == ["eager", "other"] * 3
+    assert [len(row.seconds) for row in rows] == [2, 2]
+    assert len(speed.seconds) == 6
+    rows[0].seconds, rows[1].seconds, rows[1].size = [2.0, 4.0], [1.0, 1.0], 1_500_000
+    lines = deploy.table(rows, network("mobilenet", 0.05), (64, 64))
+    assert lines[2:] == ["| eager | 3.000 | 1.00 |  |  |  |", "| other | 1.000 | 0.38 |  |  | 1.5 |"]
 
 
 @pytest.mark.training
