@@ -194,7 +194,7 @@ def test_no_command_writes_over_an_input_or_a_stranger(folder):
     assert "thesis.json" in alfnet(*rates, "--out", "thesis.json", cwd=folder, code=2)
     assert "--curves" in alfnet(*rates, "--out", "x", "--curves", "x", cwd=folder, code=2)
     for out in (".", "", "/", "city"):
-        assert "folder" in alfnet(*rates, "--out", out, cwd=folder, code=2)
+        assert ("folder" if out else "--out: is empty") in alfnet(*rates, "--out", out, cwd=folder, code=2)
     small = ("--height", "64", "--width", "128", "--train-images", "1", "--val-images", "1")
     assert "thesis.txt" in alfnet("data", "synthetic", "--out", "city", *small, cwd=folder, code=2)
     for out in (".", "", "/", "thesis.json"):
