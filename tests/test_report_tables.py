@@ -21,7 +21,7 @@ from alfnet.report.tables import (
     thresholds_table,
     timings_table,
 )
-from tests.report_data import mini_params, pairs, published_params
+from tests.report_data import PUBLISHED_THRESHOLDS, mini_params, pairs, published_params
 
 FUSION = ["C1*C2_B2", "C1+C2_B2", "C1B1", "C1B2", "C2B2"]
 
@@ -153,6 +153,17 @@ def test_thresholds_have_rows_only_where_variants_differ() -> None:
         ("looser", "(0.3, 0.5)", "(0.3, 0.5)"),
     ]
     assert table.column("paper_mr_50") == [12.01, 13.75]
+
+
+def test_captions_speak_of_the_paper_only_where_its_figures_stand() -> None:
+    published = mini_params()
+    assert "As printed, the paper's C1B2" in fusion_table(published, results_of(published)).caption
+    thresholds = {**PUBLISHED_THRESHOLDS, "2": pairs((0.3, 0.5), (0.6, 0.8))}
+    stricter = mini_params(**{"train.targets.thresholds": thresholds})
+    table = fusion_table(stricter, results_of(stricter))
+    assert "No row has the paper's settings" in table.caption
+    assert "As printed" not in table.caption
+    assert set(table.column("paper_mr_50")) == {None}
 
 
 def test_figures_without_a_source_are_left_out() -> None:

@@ -118,7 +118,10 @@ def steps_table(params: Params, results: Sequence[VariantResults]) -> Table:
         *(Column(f"test_step_{step}", f"Test step {step}") for step in range(1, most + 1)),
         *(Column(f"paper_test_step_{step}", f"Paper: test step {step}") for step in range(1, most_in_paper + 1)),
     )
-    caption = f"Miss rate in percent by the step whose scores and boxes are tested. {_comparison(params, results)}"
+    caption = (
+        "Miss rate in percent by the step whose scores and boxes are tested. "
+        f"{_comparison(params, results, columns, rows)}"
+    )
     return Table("steps", columns, tuple(rows), caption, tuple(params.seeds))
 
 
@@ -131,12 +134,13 @@ def fusion_table(params: Params, results: Sequence[VariantResults]) -> Table:
             measured = [result.fusion_miss_rate(key, iou) for iou in IOUS]
             paper = [paper_figures()["fusion"][f"iou_{iou:.2f}"].get(key) if has_paper else None for iou in IOUS]
             rows.append((result.name, fusion_title(key), *measured, *paper))
+    columns = (_VARIANT, Column("combination", "Combination"), *_MEASURED, *_PAPER)
     caption = (
         "Miss rate in percent. C1, C2, ...: the scores of steps 1, 2, ...; B1, B2, ...: their boxes. The product "
-        f"with the last step's boxes is what the last test step uses. {_comparison(params, results)} As printed, the "
-        "paper's C1B2 equals test step 1 of its table of steps, not C1B1."
+        f"with the last step's boxes is what the last test step uses. {_comparison(params, results, columns, rows)}"
     )
-    columns = (_VARIANT, Column("combination", "Combination"), *_MEASURED, *_PAPER)
+    if _has_paper(columns, rows):
+        caption += " As printed, the paper's C1B2 equals test step 1 of its table of steps, not C1B1."
     return Table("fusion", columns, tuple(rows), caption, tuple(params.seeds))
 
 
@@ -170,7 +174,7 @@ def thresholds_table(params: Params, results: Sequence[VariantResults]) -> Table
         "on. Miss rate in percent at the last test step. "
     )
     if rows:
-        caption += _comparison(params, results)
+        caption += _comparison(params, results, columns, rows)
     else:
         caption += (
             "In this run no two variants differ in their thresholds alone. Variants with thresholds of their own "
@@ -198,9 +202,9 @@ def backbones_table(params: Params, results: Sequence[VariantResults]) -> Table:
         *_PAPER,
     )
     caption = (
-        f"Parameters, and miss rate in percent at the last test step. {_comparison(params, results)} The published "
-        "layout's parameters were counted, not printed. The time per image stands in timings/timings.md, because it "
-        "differs from run to run."
+        f"Parameters, and miss rate in percent at the last test step. {_comparison(params, results, columns, rows)} "
+        "The published layout's parameters were counted, not printed. The time per image stands in timings/timings.md, "
+        "because it differs from run to run."
     )
     return Table("backbones", columns, tuple(rows), caption, tuple(params.seeds))
 
@@ -236,7 +240,7 @@ def subsets_table(params: Params, results: Sequence[VariantResults]) -> Table:
     )
     caption = (
         f"Miss rate in percent at IoU 0.5, last test step. Subsets by height (px) and visible part: {ranges}. "
-        f"{_comparison(params, results)}"
+        f"{_comparison(params, results, columns, rows)}"
     )
     return Table("subsets", columns, tuple(rows), caption, tuple(params.seeds))
 
@@ -367,7 +371,17 @@ def _seeds(params: Params) -> str:
     return f"Mean ± standard deviation over {n} seeds; the CSV file has each seed's value. "
 
 
-def _comparison(params: Params, results: Sequence[VariantResults]) -> str:
+def _has_paper(columns: Sequence[Column], rows: Sequence[tuple[Cell, ...]]) -> bool:
+    """Whether any of the paper's figures stands in the rows; a column without any is not shown."""
+    paper = [index for index, column in enumerate(columns) if column.name.startswith("paper_")]
+    return any(row[index] is not None for row in rows for index in paper)
+
+
+def _comparison(
+    params: Params, results: Sequence[VariantResults], columns: Sequence[Column], rows: Sequence[tuple[Cell, ...]]
+) -> str:
+    if not _has_paper(columns, rows):
+        return f"{_seeds(params)}No row has the paper's settings, so none of its figures stands beside them."
     note = (
         f"{_seeds(params)}The paper's columns are published figures, measured on CityPersons val at full size "
         "(1024 × 2048)"

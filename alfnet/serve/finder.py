@@ -74,7 +74,7 @@ def open_finder(
         from alfnet.network.file_origin import read_origin
 
     opened = open_backend(chosen, weights, device)
-    origin = read_origin(weights) if chosen == "torch" else origin_of(getattr(opened, "origin", {}))
+    origin = read_origin(weights) if chosen == "torch" else getattr(opened, "trained_on", {})
     settings = settings_of(origin, weights)
     if score is not None:
         settings = settings.model_copy(update={"score_threshold": score})

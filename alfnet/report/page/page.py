@@ -44,6 +44,7 @@ HEADINGS = {
     "backbones": "Backbones",
     "subsets": "Subsets, and other methods",
     "caltech": "The paper's second data set, Caltech",
+    "deploy": "Exported detectors: float32 and int8",
 }
 RENDERED = (
     "The images are rendered street scenes in CityPersons' formats, with their annotations known exactly; no figure here "
