@@ -35,9 +35,11 @@ repro: environment
 	@alfnet artifacts >/dev/null
 	@alfnet table
 
-# A file's tests stay in one process, so that they share what is made once; each process computes with one thread.
+# A file's tests stay in one process, so that they share what is made once, in the order of tests/conftest.py; each process
+# computes with one thread.
+TOGETHER := -n auto --dist loadfile --no-loadscope-reorder
 quick: environment
-	@OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile -m 'not slow and not training and not pipeline and not fresh'
+	@OMP_NUM_THREADS=1 python -m pytest $(TOGETHER) -m 'not slow and not training and not pipeline and not fresh'
 
 schema: environment
 	@alfnet schema
@@ -46,11 +48,11 @@ slurm: environment
 	@python -m pytest -m slurm tests/test_launch.py
 
 test: environment
-	@OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile -m 'not slow and not fresh and not slurm'
+	@OMP_NUM_THREADS=1 python -m pytest $(TOGETHER) -m 'not slow and not fresh and not slurm'
 
 # What takes minutes each: exports, several processes, compilation, queues, a fresh installation, a real Slurm.
 test-all: environment
-	@OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile
+	@OMP_NUM_THREADS=1 python -m pytest $(TOGETHER)
 
 lint: environment
 	@ruff check .

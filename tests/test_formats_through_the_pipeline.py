@@ -26,7 +26,7 @@ from alfnet.params import Params, check_params
 from alfnet.preparation.prepare import prepare
 from alfnet.pretrained.backbone_weights import make_backbone
 from alfnet.training.run import train_variant
-from tests import test_pipeline as pipeline
+from tests import throwaway
 from tests.test_annotations_formats import write_pennfudan_zip
 from tests.tiny import raw_params
 
@@ -305,7 +305,7 @@ def test_from_annotations_to_miss_rates(tmp_path: Path, make: Callable[[Path], d
 @pytest.mark.parametrize("make", [coco, cross_validation, caltech, crowdhuman, eurocity])
 def test_dvc_runs_the_whole_pipeline(tmp_path: Path, make: Callable[[Path], dict[str, Any]]) -> None:
     """`dvc repro` as a person runs it, from the data set's own files to the page."""
-    folder = pipeline.new_repository(tmp_path / "project", variants=("mobilenet-2s",))
+    folder = throwaway.new_repository(tmp_path / "project", variants=("mobilenet-2s",))
     data = folder / "data" / make.__name__
     data.mkdir(parents=True)
     raw = parameters(data, make(data)) | {"seeds": [1, 2] if make is cross_validation else [1]}
@@ -317,8 +317,8 @@ def test_dvc_runs_the_whole_pipeline(tmp_path: Path, make: Callable[[Path], dict
         raw["evaluate"] |= {"protocol": "caltech-new", "subsets": ["caltech-new", "tall=height:60-,visible:0.5-"]}
     with (folder / "params.yaml").open("w") as file:
         YAML().dump(raw, file)
-    assert "report" in pipeline.ran(pipeline.run("dvc", "repro", cwd=folder).stdout)
-    assert "up to date" in pipeline.run("dvc", "repro", cwd=folder).stdout
+    assert "report" in throwaway.ran(throwaway.run("dvc", "repro", cwd=folder).stdout)
+    assert "up to date" in throwaway.run("dvc", "repro", cwd=folder).stdout
 
     truth = json.loads((folder / "cache" / "ground_truth.json").read_text())
     for seed in raw["seeds"]:

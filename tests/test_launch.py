@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from alfnet.launch.jobs import is_alive, progress_in
 from alfnet.launch.lock_file import lock_fault, mend_lock
-from tests.test_pipeline import environment, new_repository, run
+from tests.throwaway import environment, new_repository, run
 from tests.tiny import ROOT
 
 DVC_YAML = """\

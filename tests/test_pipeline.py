@@ -20,26 +20,13 @@ from ruamel.yaml import YAML
 
 from alfnet.cli.artifacts import best_seeds, with_artifacts
 from alfnet.params import load_params
-from tests.tiny import ROOT, write_params
+from tests.throwaway import SEEDS, VARIANTS, clone_of, commit, environment, ran, run
+from tests.tiny import ROOT
 
 pytestmark = pytest.mark.pipeline
 
 # They check, carry and show; what they compute with stands in other modules.
 NOT_DEPENDENCIES = {f"alfnet/{name}.py" for name in ("errors", "extras", "files", "params", "progress", "yaml_file")}
-PROJECT = (
-    "alfnet",
-    "stages",
-    "streetscenes",
-    "profiles",
-    "weights",
-    "deploy/README.md",
-    "tests/golden",
-    "dvc.yaml",
-    ".dvcignore",
-    ".gitignore",
-)
-VARIANTS = ("resnet50-1s", "mobilenet-2s")
-SEEDS = (1, 2)
 # Imported by functions that commands call and no stage does: stages read the ground truth that the pipeline made.
 OTHER_GROUND_TRUTHS = {"alfnet/annotations/mat_file.py", "alfnet/annotations/vbb.py"}
 EXPLORER = {"alfnet/explorer/data.py", "alfnet/explorer/page.py"}
@@ -50,32 +37,6 @@ FOR_COMMANDS = {
     "evaluate": EXPLORER | OTHER_GROUND_TRUTHS,
     "report": OTHER_GROUND_TRUTHS,
 }
-
-
-def run(*command: str, cwd: Path, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command with the tests' Python first on the path; output as text."""
-    result = subprocess.run(
-        command,
-        cwd=cwd,
-        env=environment(cwd) | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if check and result.returncode:
-        pytest.fail(f"{' '.join(command)} ended with {result.returncode}:\n{result.stdout[-3000:]}")
-    return result
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """The environment variables with which commands run the code in `folder`."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return os.environ | {"PATH": path, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-def ran(output: str) -> set[str]:
-    """The stages that a `dvc repro` ran."""
-    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage '")}
 
 
 def stages() -> dict:
@@ -180,75 +141,6 @@ def test_lock_matches_code_and_parameters():
 
 
 # throwaway repositories
-
-
-def new_repository(folder: Path, **changes) -> Path:
-    """A repository with the project's code and a parameter file of seconds."""
-    folder.mkdir(parents=True)
-    for part in PROJECT:
-        source = ROOT / part
-        if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
-        else:
-            (folder / part).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, folder / part)
-    write_params(folder / "params.yaml", **changes)
-    run("git", "init", "-q", "-b", "main", cwd=folder)
-    run("git", "config", "user.email", "test@example.invalid", cwd=folder)
-    run("git", "config", "user.name", "test", cwd=folder)
-    run("dvc", "init", "-q", "-f", cwd=folder)
-    run("dvc", "config", "core.analytics", "false", cwd=folder)
-    shutil.copy(ROOT / ".dvc/config", folder / ".dvc/config")  # `dvc init` empties the folder
-    commit(folder)
-    return folder
-
-
-def commit(folder: Path) -> None:
-    run("git", "add", "-A", cwd=folder)
-    run("git", "commit", "-q", "-m", "state", cwd=folder)
-
-
-@pytest.fixture(scope="module")
-def reproduced(tmp_path_factory) -> Path:
-    """A repository after `alfnet launch`, committed, with its data pushed to a local remote. Not to be changed by tests.
-
-    A blank, brackets and a quotation mark in its path, as people's folders have.
-    """
-    folder = new_repository(
-        tmp_path_factory.mktemp("pipeline") / "my papers' (2)", variants=VARIANTS, seeds=list(SEEDS)
-    )
-    output = run("alfnet", "launch", "--jobs", "2", cwd=folder).stdout
-    assert {"dataset@synthetic", "summarise@mobilenet-2s", "report"} <= ran(output)
-    for variant in VARIANTS:
-        for seed in SEEDS:
-            assert f"Stage 'train@{variant}-{seed}' is cached - skipping run" in output, "ran in a worktree"
-            assert f"{variant}-{seed}: done" in output
-    run("dvc", "remote", "add", "-q", "-d", "local", str(folder.parent / "remote"), cwd=folder)
-    commit(folder)
-    run("dvc", "push", "-q", cwd=folder)
-    return folder
-
-
-@pytest.fixture
-def clone(reproduced, tmp_path) -> Path:
-    """A clone of the reproduced repository, with its data from the same cache."""
-    folder = clone_of(reproduced, tmp_path / "clone")
-    run("dvc", "config", "--local", "cache.dir", str(reproduced / ".dvc/cache"), cwd=folder)
-    run("dvc", "checkout", "-q", cwd=folder)
-    return folder
-
-
-@pytest.fixture
-def bare(reproduced, tmp_path) -> Path:
-    """A clone without data."""
-    return clone_of(reproduced, tmp_path / "bare")
-
-
-def clone_of(repository: Path, folder: Path) -> Path:
-    run("git", "clone", "-q", str(repository), str(folder), cwd=repository)
-    run("git", "config", "user.email", "test@example.invalid", cwd=folder)
-    run("git", "config", "user.name", "test", cwd=folder)
-    return folder
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -506,36 +398,6 @@ def test_variant_from_imported_weights(clone):
 
 
 # the README
-
-
-def readme_blocks() -> list[tuple[str, str]]:
-    """The README's command blocks with the note that stands before each, if any."""
-    pattern = r"(?:<!-- ([^>]*) -->\n)?```bash\n(.*?)```"
-    return re.findall(pattern, (ROOT / "README.md").read_text(), flags=re.DOTALL)
-
-
-def test_readme_commands(clone):
-    """Every command block runs as it stands and in any order, but for those marked as set-up (which CI does), data or GPU."""
-    notes = {note for note, _ in readme_blocks() if note}
-    assert notes <= {"set-up: what CI does", "needs data", "needs data and a GPU", "needs a network"}
-    blocks = [block for note, block in readme_blocks() if not note]
-    assert len(blocks) >= 6
-    seed = time.time_ns()
-    print("order of the blocks from seed", seed)
-    random.Random(seed).shuffle(blocks)
-    for block in blocks:
-        run("bash", "-euo", "pipefail", "-c", block, cwd=clone)
-    assert json.loads((clone / "rates.json").read_text())["iou_0.50"]["reasonable"] == 32.943294
-    assert list((clone / "found" / "pictures").glob("*.png"))
-    assert (clone / "found.onnx").is_file()
-    assert not run("git", "status", "--porcelain", "rates.json", "found", "found.onnx", cwd=clone).stdout, (
-        "ignored by Git"
-    )
-
-
-def test_readme_shows_the_last_table():
-    shown = (ROOT / "README.md").read_text().split("<!-- table -->")[1].split("<!-- /table -->")[0]
-    assert shown.strip() == (ROOT / "plots" / "ablation.md").read_text().strip()
 
 
 # bad input

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alfnet.launch.jobs import is_alive
-from tests.test_pipeline import environment, new_repository
+from tests.throwaway import environment, new_repository
 from tools.soak.commands import leftovers
 
 _LENGTH = ".git/seconds"
