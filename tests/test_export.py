@@ -17,7 +17,7 @@ from alfnet.errors import AlfnetError
 from alfnet.export.graph import Decoder, DeployedNetwork, Grid
 from alfnet.export.onnx_file import onnx_model
 from alfnet.export.quantise import sensitive_nodes
-from alfnet.export.run import BOXES_AT_MOST, SCORES_AT_MOST, export_detector
+from alfnet.export.run import BOXES_AT_MOST, SCORES_AT_MOST, checked_difference, export_detector, rounding
 from alfnet.export.runtimes import OnnxBackend, OpenVinoBackend
 from alfnet.export.settings import ExportSettings
 from alfnet.images import write_png
@@ -168,6 +168,39 @@ def test_openvino_and_int8(tmp_path: Path) -> None:
         expected = model(normalise(torch.from_numpy(images())))
     found = backend.predict(images())
     assert (found[1][0] - expected[1][0]).abs().mean() < expected[1][0].std()
+
+
+class Off:
+    """A backend that gives PyTorch's predictions with the offsets of the last step scaled."""
+
+    def __init__(self, model: ALFNet, factor: float) -> None:
+        self.model, self.factor = model, factor
+
+    def predict(self, pixels: np.ndarray) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        with torch.inference_mode():
+            *first, (logits, offsets) = self.model(normalise(torch.from_numpy(pixels)))
+        return [*first, (logits, offsets * self.factor)]
+
+
+def test_a_file_that_computes_something_else_is_not_kept() -> None:
+    model, export = model_of("mobilenet"), ExportSettings(format="onnx", size=SIZE)
+    assert checked_difference(Off(model, 1), model, export).boxes == 0
+    with pytest.raises(AlfnetError, match=r"not kept: .* where 0\.001 px and 1e-05 are allowed"):
+        checked_difference(Off(model, 1.01), model, export)
+
+
+def test_boxes_of_half_the_image_may_differ_by_what_rounding_makes_of_them() -> None:
+    size = (512, 1024)
+    model, export = model_of("mobilenet"), ExportSettings(format="onnx", size=size)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if ".offsets.weight" in name:
+                parameter *= 40
+    own = rounding(model, size).boxes
+    assert own > BOXES_AT_MOST
+    assert checked_difference(Off(model, 1 + 1e-7), model, export).boxes <= 2 * own
+    with pytest.raises(AlfnetError, match="not kept"):
+        checked_difference(Off(model, 1.01), model, export)
 
 
 @pytest.mark.parametrize("backbone", ["resnet50", "mobilenet"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import re
 import tempfile
@@ -17,7 +18,7 @@ from alfnet.boxes.anchors import anchors
 from alfnet.boxes.cascade import cascade
 from alfnet.errors import AlfnetError
 from alfnet.export.onnx_file import onnx_model, save_onnx
-from alfnet.export.runtimes import ExportedBackend, OnnxBackend, OpenVinoBackend
+from alfnet.export.runtimes import ExportedBackend, OnnxBackend, OpenVinoBackend, Predictions
 from alfnet.export.settings import METADATA_KEY, ExportSettings, describe
 from alfnet.files import atomic_path
 from alfnet.network.alfnet import ALFNet, normalise
@@ -25,7 +26,7 @@ from alfnet.network.weight_files import read_extra
 from alfnet.params import DetectSettings
 
 BOXES_AT_MOST = 1e-3
-"""Pixels by which a float32 export's boxes may differ from PyTorch's."""
+"""Pixels by which a float32 export's boxes may differ from PyTorch's; more only where rounding alone does half of it."""
 SCORES_AT_MOST = 1e-5
 _SIZE_TO_CHECK = (1024, 2048)
 _SURE = 0.01  # boxes of lower scores are noise, and reach no selection
@@ -56,7 +57,8 @@ def export_detector(
     """Write `weights` as an ONNX or OpenVINO file, and return how far it is from PyTorch on an image of real size.
 
     Raises AlfnetError for weights that cannot be read, for calibration images that cannot, and for a float32 file whose
-    boxes differ by more than 1e-3 px or scores by more than 1e-5: it is then not kept.
+    boxes differ by more than 1e-3 px or scores by more than 1e-5, and by more than twice what rounding makes of PyTorch's
+    own (`rounding`): it is then not kept.
     """
     model = ALFNet.load(weights)
     description = describe(model.settings, export, dict(read_extra(weights)))
@@ -65,7 +67,7 @@ def export_detector(
     if export.format == "onnx":
         with atomic_path(out) as temporary:
             save_onnx(proto, temporary)
-            return _checked(OnnxBackend(temporary), model, export)
+            return checked_difference(OnnxBackend(temporary), model, export)
     import openvino as ov
 
     with tempfile.TemporaryDirectory() as folder:
@@ -76,7 +78,7 @@ def export_detector(
         _number(converted)
         xml = Path(folder) / out.name
         ov.save_model(converted, str(xml), compress_to_fp16=export.half)
-        difference = _checked(OpenVinoBackend(xml), model, export)
+        difference = checked_difference(OpenVinoBackend(xml), model, export)
         # The weights first: without its description a new .bin is no model yet.
         for suffix in (".bin", ".xml"):
             with atomic_path(out.with_suffix(suffix)) as temporary:
@@ -109,13 +111,30 @@ def calibration_images(paths: Sequence[Path], export: ExportSettings) -> list[np
 def compare(backend: ExportedBackend, model: ALFNet, size: tuple[int, int]) -> Difference:
     """Run both on an image of `size` (height, width) that looks like something, and return the largest differences."""
     image = _test_image(*size)
-    grid = anchors(*size, model.settings.anchors)
+    return _difference(_predict(model, image), backend.predict(image), model, size)
+
+
+def rounding(model: ALFNet, size: tuple[int, int]) -> Difference:
+    """How far PyTorch in float32 is from itself in float64 on the same image: what rounding alone does."""
+    image = _test_image(*size)
+    return _difference(_predict(copy.deepcopy(model).double(), image), _predict(model, image), model, size)
+
+
+def _predict(model: ALFNet, image: np.ndarray) -> Predictions:
+    parameter = next(model.parameters())
     with torch.inference_mode():
-        expected = model(normalise(torch.from_numpy(image)))
-    found = backend.predict(image)
+        predictions: Predictions = model(normalise(torch.from_numpy(image)).to(parameter.dtype))
+    return predictions
+
+
+def _difference(expected: Predictions, found: Predictions, model: ALFNet, size: tuple[int, int]) -> Difference:
+    grid = anchors(*size, model.settings.anchors)
     boxes, scores = 0.0, 0.0
     sides = [
-        (cascade(grid, [offsets[0] for _, offsets in each], *size)[1:], [logits[0].sigmoid() for logits, _ in each])
+        (
+            cascade(grid.to(each[0][1].dtype), [offsets[0] for _, offsets in each], *size)[1:],
+            [logits[0].sigmoid() for logits, _ in each],
+        )
         for each in (expected, found)
     ]
     products = [list(itertools.accumulate(each, torch.mul)) for _, each in sides]
@@ -126,12 +145,19 @@ def compare(backend: ExportedBackend, model: ALFNet, size: tuple[int, int]) -> D
     return Difference(boxes, scores, size)
 
 
-def _checked(backend: ExportedBackend, model: ALFNet, export: ExportSettings) -> Difference:
-    difference = compare(backend, model, export.size or _SIZE_TO_CHECK)
+def checked_difference(backend: ExportedBackend, model: ALFNet, export: ExportSettings) -> Difference:
+    """Compare an exported file with PyTorch; AlfnetError where a float32 file differs by more than rounding explains."""
+    size = export.size or _SIZE_TO_CHECK
+    difference = compare(backend, model, size)
     if export.precision == "float32" and (difference.boxes > BOXES_AT_MOST or difference.scores > SCORES_AT_MOST):
-        raise AlfnetError(
-            f"the exported file is not kept: {difference}, where {BOXES_AT_MOST:g} px and {SCORES_AT_MOST:g} are allowed"
-        )
+        # A network that has learnt little makes boxes of half the image, for which float32 itself is not so fine: neither
+        # PyTorch nor the other runtime is nearer to the truth than its rounding.
+        own = rounding(model, size)
+        boxes, scores = max(BOXES_AT_MOST, 2 * own.boxes), max(SCORES_AT_MOST, 2 * own.scores)
+        if difference.boxes > boxes or difference.scores > scores:
+            raise AlfnetError(
+                f"the exported file is not kept: {difference}, where {boxes:.2g} px and {scores:.2g} are allowed"
+            )
     return difference
 
 
