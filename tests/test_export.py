@@ -176,9 +176,9 @@ class Off:
     def __init__(self, model: ALFNet, factor: float) -> None:
         self.model, self.factor = model, factor
 
-    def predict(self, pixels: np.ndarray) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def predict(self, images: np.ndarray) -> list[tuple[torch.Tensor, torch.Tensor]]:
         with torch.inference_mode():
-            *first, (logits, offsets) = self.model(normalise(torch.from_numpy(pixels)))
+            *first, (logits, offsets) = self.model(normalise(torch.from_numpy(images)))
         return [*first, (logits, offsets * self.factor)]
 
 

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from alfnet.boxes.anchors import anchors
 from alfnet.boxes.cascade import cascade
 from alfnet.errors import AlfnetError
 from alfnet.export.onnx_file import onnx_model, save_onnx
-from alfnet.export.runtimes import ExportedBackend, OnnxBackend, OpenVinoBackend, Predictions
+from alfnet.export.runtimes import OnnxBackend, OpenVinoBackend, Predictions
 from alfnet.export.settings import METADATA_KEY, ExportSettings, describe
 from alfnet.files import atomic_path
 from alfnet.network.alfnet import ALFNet, normalise
@@ -30,6 +30,13 @@ BOXES_AT_MOST = 1e-3
 SCORES_AT_MOST = 1e-5
 _SIZE_TO_CHECK = (1024, 2048)
 _SURE = 0.01  # boxes of lower scores are noise, and reach no selection
+
+
+class Predicts(Protocol):
+    """What is compared with PyTorch: an opened file (`alfnet.export.runtimes`), or what stands in for one."""
+
+    def predict(self, images: np.ndarray) -> Predictions:
+        """Predictions of every step for uint8 images (N, H, W, 3), B G R."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,7 @@ def calibration_images(paths: Sequence[Path], export: ExportSettings) -> list[np
     return images
 
 
-def compare(backend: ExportedBackend, model: ALFNet, size: tuple[int, int]) -> Difference:
+def compare(backend: Predicts, model: ALFNet, size: tuple[int, int]) -> Difference:
     """Run both on an image of `size` (height, width) that looks like something, and return the largest differences."""
     image = _test_image(*size)
     return _difference(_predict(model, image), backend.predict(image), model, size)
@@ -145,7 +152,7 @@ def _difference(expected: Predictions, found: Predictions, model: ALFNet, size: 
     return Difference(boxes, scores, size)
 
 
-def checked_difference(backend: ExportedBackend, model: ALFNet, export: ExportSettings) -> Difference:
+def checked_difference(backend: Predicts, model: ALFNet, export: ExportSettings) -> Difference:
     """Compare an exported file with PyTorch; AlfnetError where a float32 file differs by more than rounding explains."""
     size = export.size or _SIZE_TO_CHECK
     difference = compare(backend, model, size)
