@@ -9,6 +9,8 @@ from typing import Any
 import cv2
 import pandas as pd
 import pytest
+from dvc_render.html import render_html
+from dvc_render.image import ImageRenderer
 from dvc_render.vega import VegaRenderer
 from ruamel.yaml import YAML
 
@@ -16,6 +18,7 @@ from alfnet.report.charts import NAMES, csv_text, filled, rows_of, write_png
 from alfnet.report.curves import curve_points, curves_frame, steps_frame, training_frame
 from alfnet.report.positives import positives_frame
 from alfnet.report.results import Band, VariantResults, read_results
+from tests.browser import open_browser
 from tests.report_data import make_project, mini_params
 
 
@@ -48,10 +51,10 @@ def declared(root: Path) -> dict[str, dict[str, Any]]:
     return {Path(settings["template"]).stem: settings | {"path": path} for path, settings in entries.items()}
 
 
-def by_dvc(root: Path, name: str, frame: pd.DataFrame, revisions: tuple[str, ...]) -> dict[str, Any]:
+def renderer_of(root: Path, name: str, frame: pd.DataFrame, revisions: tuple[str, ...]) -> VegaRenderer:
     settings = declared(root)[name]
     points = [{**row, "rev": rev} for rev in revisions for row in frame.astype(str).to_dict(orient="records")]
-    renderer = VegaRenderer(
+    return VegaRenderer(
         points,
         settings["path"],
         template=str(root / settings["template"]),
@@ -62,7 +65,10 @@ def by_dvc(root: Path, name: str, frame: pd.DataFrame, revisions: tuple[str, ...
         revs_with_datapoints=list(revisions),
         anchors_y_definitions=[{"filename": settings["path"], "field": settings["y"]}],
     )
-    return json.loads(renderer.partial_html())
+
+
+def by_dvc(root: Path, name: str, frame: pd.DataFrame, revisions: tuple[str, ...]) -> dict[str, Any]:
+    return json.loads(renderer_of(root, name, frame, revisions).partial_html())
 
 
 def fields(part: Any) -> set[str]:
@@ -161,3 +167,29 @@ def test_png_is_drawn_without_date_or_version(tmp_path: Path, frames: dict[str, 
     image = cv2.imread(str(tmp_path / "a.png"))
     assert image is not None
     assert image.std() > 5
+
+
+def test_the_page_of_dvc_plots_fits_its_window_and_titles_its_images(
+    tmp_path: Path, root: Path, frames: dict[str, pd.DataFrame]
+) -> None:
+    """Written by DVC's own renderer from two revisions, looked at in a browser, wide and on a phone."""
+    revisions = ("main", "workspace")
+    picture = tmp_path / "picture.png"
+    write_png(picture, filled("steps", rows_of(frames["steps"])))
+    images = [{"rev": revision, "src": str(picture)} for revision in revisions]
+    renderers = [renderer_of(root, name, frames[name], revisions) for name in NAMES]
+    for path in ("plots/steps.png", "plots/other.png"):
+        renderers.append(ImageRenderer(images, path))
+    page = tmp_path / "index.html"
+    render_html(renderers, page, html_template=root / "alfnet/report/page/plots.html")
+    browser = open_browser(tmp_path / "profile")
+    try:
+        for width in (1400, 500):
+            browser.set_window_size(width, 900)
+            browser.get(page.as_uri())
+            headings = [each.text for each in browser.find_elements("css selector", "body > div > h2")]
+            assert headings == ["plots/other.png", "Miss rate by the step that is tested"]
+            widths = "return [document.documentElement.scrollWidth, innerWidth]"
+            assert browser.execute_script(widths)[0] <= browser.execute_script(widths)[1]
+    finally:
+        browser.quit()

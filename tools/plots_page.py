@@ -26,9 +26,21 @@ _HTML = """<!doctype html>
 <link rel="icon" href="data:,">
 <style>
 body { margin: 0 auto; max-width: 1400px; padding: 1rem; background: #fff; color: #1d2329; font: 15px/1.5 system-ui, sans-serif; }
-body > div, body > p { margin: 0 0 2.5rem; overflow-x: auto; }
+body > div, body > p { display: block !important; margin: 0 0 2.5rem; overflow-x: auto; }
+/* A chart a little wider than the page shrinks into it; on a narrow screen it scrolls instead. */
+@media (min-width: 1000px) { body > div > svg { max-width: 100%; height: auto; } }
 img { max-width: 100%; height: auto; }
 table { border-spacing: 15px; }
+h2 { margin: 0 0 0.5rem; font-size: 1.1rem; }
+/* Images of revisions: beside each other where they fit, else one below the other, and never wider than the page. */
+body > .images {
+  display: flex !important; flex-wrap: wrap; gap: 1rem;
+  border: 0 !important; text-align: left !important; white-space: normal !important;
+}
+.images > h2 { flex-basis: 100%; }
+.images > div { flex: 1 1 30rem; max-width: 56rem; margin: 0 !important; border: 1px solid #c9ced6 !important; }
+.images > div > p { margin: 0.3rem 0.6rem; color: #59636e; }
+.images img { display: block; margin: auto; }
 </style>
 <script id="library">LIBRARY</script>
 <script>
@@ -39,6 +51,24 @@ window.vegaEmbed = (place, chart) => embed(place, chart, { actions: false, rende
 </head>
 <body>
 {plot_divs}
+<script>
+// DVC titles images by their paths; these are the report's.
+const titles = {
+  "steps.png": "Miss rate by the step that is tested",
+  "miss_rate_curves.png": "Miss rate over false positives per image",
+  "positives.png": "Boxes that fit a pedestrian, before and after each step",
+  "detections.png": "Detections on validation images",
+};
+for (const image of document.querySelectorAll("body > div > div > p + img")) {
+  const place = image.parentElement.parentElement, title = place.querySelector(":scope > p");
+  place.className = "images";
+  if (!title) continue;
+  const path = title.textContent.trim(), heading = document.createElement("h2");
+  heading.textContent = titles[path.split(/[\\/]/).pop()] || path;
+  heading.title = path;
+  title.replaceWith(heading);
+}
+</script>
 </body>
 </html>
 """
