@@ -151,7 +151,7 @@ def test_files_that_are_no_whole_mat_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        (b'{"images": [], "annotations": []}', "a COCO annotation file (use data.format: coco)"),
+        (b'{"images": [], "annotations": []}', "a COCO annotation file (use data.format: coco, or --format coco)"),
         (
             b'{"info": {}, "licenses": [' + b"1," * 5000 + b'1], "images": [], "annotations": []}',
             "a COCO annotation file",
@@ -161,6 +161,8 @@ def test_files_that_are_no_whole_mat_file(tmp_path: Path) -> None:
         (b'{"imageheight": 1, "children": [{"identity": "pedestrian"}]}', "EuroCity's JSON of one image"),
         (b"[1, 2]", "a JSON file"),
         (b"% bbGt version=3\nperson 1 2 3 4 0 0 0 0 0 0 0\n", "Caltech's annotation text of one image"),
+        (b"\n<!DOCTYPE html><title>Log in</title>", "a web page"),
+        ("ééé 1 2 3\n".encode(), "a text file"),
         (b"\x89PNG\r\n\x1a\n" + bytes(300), "a PNG image"),
         (b"PK\x03\x04" + bytes(300), "a zip archive"),
         (b"\xed\xfe\x00\x00" + bytes(2000), "a video of Caltech (.seq)"),

@@ -112,7 +112,9 @@ def write_mat(path: str | os.PathLike[str], images: Sequence[ImageAnnotations], 
 
 def _cells(path: Path, variables: dict[str, Any], split: Split | None) -> list[Any]:
     if {"A", "vers"} <= set(variables):
-        raise AlfnetError(f"{path}: a .vbb file of Caltech's annotations (use data.format: caltech); {_REMEDY}")
+        raise AlfnetError(
+            f"{path}: a .vbb file of Caltech's annotations (use data.format: caltech, or --format caltech); {_REMEDY}"
+        )
     known = [name for name in variables if name in _VARIABLES]
     if len(known) != 1:
         found = ", ".join(variables) or "no variable"

@@ -89,8 +89,15 @@ def recognise(content: bytes) -> str | None:
     if start.startswith((b"{", b"[")):
         return _recognise_json(content, start)
     if start.startswith(b"% bbGt"):
-        return "Caltech's annotation text of one image (give its folder, and data.format: caltech)"
+        return "Caltech's annotation text of one image (give its folder, and data.format: caltech, or --format caltech)"
+    if start[:15].lower().startswith((b"<!doctype html", b"<html")):
+        return "a web page (a download that asked for a login, or ended in an error?)"
+    if content and not content.startswith(b"MATLAB") and not set(content[:4096]) & _NO_TEXT:
+        return "a text file"
     return None
+
+
+_NO_TEXT = set(range(32)) - set(b"\t\n\v\f\r\x1b")
 
 
 _SIGNATURES = {
@@ -108,13 +115,13 @@ _SIGNATURES = {
 def _recognise_json(content: bytes, start: bytes) -> str:
     # By keys rather than by parsing: the file may be large, or of one JSON value per line.
     if b'"gtboxes"' in content[: 2**16]:
-        return "CrowdHuman's annotations (.odgt; use data.format: crowdhuman)"
+        return "CrowdHuman's annotations (.odgt; use data.format: crowdhuman, or --format crowdhuman)"
     if b'"bboxVis"' in content[: 2**16] or (b'"objects"' in start and b'"imgHeight"' in content):
         return "CityPersons' JSON of one image (give the folder that holds the split's JSON files, e.g. gtBboxCityPersons/val)"
     if b'"children"' in start and b'"identity"' in content[: 2**16]:
-        return "EuroCity's JSON of one image (give its folder, and data.format: eurocity)"
+        return "EuroCity's JSON of one image (give its folder, and data.format: eurocity, or --format eurocity)"
     if b'"annotations"' in content and b'"images"' in content:
-        return "a COCO annotation file (use data.format: coco)"
+        return "a COCO annotation file (use data.format: coco, or --format coco)"
     return "a JSON file"
 
 
