@@ -156,6 +156,11 @@ def test_coco(tmp_path: Path) -> None:
         ({"annotations": [{"id": 1, "image_id": 3, "category_id": 1, "bbox": [1, 2, 0, 60]}]}, "above 0"),
         ({"annotations": [{"id": 1, "image_id": 3, "category_id": 1, "bbox": [1, 2, 3]}]}, "bbox is [1, 2, 3]"),
         ({"annotations": [{"id": 1, "image_id": 3, "category_id": 1}]}, "bbox is None"),
+        (
+            {"annotations": [{"id": 9, "image_id": 3, "category_id": {"a": 1}}]},
+            "annotation 9 has the category_id {'a': 1}",
+        ),
+        ({"annotations": [{"id": 9, "image_id": 3}]}, "annotation 9 has the category_id None"),
         ({"annotations": [{"id": 1, "image_id": 3, "category_id": 1, "bbox": [1, 2, 3, 1e400]}]}, "bbox is"),
         (
             {"annotations": [{"id": 1, "image_id": 3, "category_id": 1, "bbox": [1, 2, 3, 4], "vis_ratio": 30}]},

@@ -106,12 +106,41 @@ def assert_predicts(backend: OnnxBackend | OpenVinoBackend, model: ALFNet, pixel
         torch.testing.assert_close(offsets, expected_offsets, rtol=1e-4, atol=1e-4)
 
 
-class Broken:
-    """A session of a file whose weights were damaged."""
+class Session:
+    """Stands in for ONNX Runtime's, and gives back what it is given."""
+
+    def __init__(self, found: Exception | list[np.ndarray]) -> None:
+        self.found = found
 
     def run(self, names: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        boxes = 10
-        return [np.full((1, 2, boxes), np.nan, np.float32), np.zeros((1, 2, boxes, 4), np.float32)]
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+
+@pytest.mark.parametrize(
+    ("logits", "part"),
+    [
+        (
+            RuntimeError("kernel_shape is not compatible\nwith W"),
+            r"ONNX Runtime cannot run it \(kernel_shape is not compatible\)",
+        ),
+        (np.zeros((1, 2, 10), np.float32), "predicts .* where its settings make"),
+        (np.zeros((1, 1, 1020), np.float32), "predicts .* where its settings make"),
+        (np.full((1, 2, 1020), np.nan, np.float32), "computes numbers that are not finite"),
+    ],
+)
+def test_a_file_that_is_damaged_and_opens_is_refused_when_it_computes(
+    logits: Exception | np.ndarray, part: str
+) -> None:
+    model = model_of("mobilenet")
+    found = logits if isinstance(logits, Exception) else [logits, np.zeros((*logits.shape, 4), np.float32)]
+    backend = object.__new__(OnnxBackend)
+    backend.path, backend.settings, backend.session = Path("model.onnx"), model.settings, Session(found)
+    backend.export = ExportSettings(format="onnx", size=SIZE)
+    assert len(anchors(*SIZE, model.settings.anchors)) == 1020
+    with pytest.raises(AlfnetError, match=rf"model\.onnx: {part}.*export it again"):
+        backend.predict(images(1))
 
 
 @pytest.mark.slow
@@ -120,10 +149,6 @@ def test_onnx_of_one_size_with_detections(tmp_path: Path) -> None:
     backend = OnnxBackend(out, "cpu")
     assert backend.origin == {"profile": "a test"}
     assert_predicts(backend, model, images())
-    backend.session = Broken()
-    with pytest.raises(AlfnetError, match=r"model\.onnx: computes numbers that are not finite"):
-        backend.predict(images())
-    backend = OnnxBackend(out, "cpu")
     with pytest.raises(AlfnetError, match=r"takes images of 192 x 128 px .*--dynamic"):
         backend.predict(images(height=192))
     pixels = images(1)

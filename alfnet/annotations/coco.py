@@ -49,6 +49,12 @@ def load_coco(path: Path, category: str | None) -> CocoFile:
     names = _categories(path, content.get("categories", []))
     numbers = _chosen(path, names, category)
     annotations = content["annotations"]
+    for index, entry in enumerate(annotations if names else ()):
+        if type(entry.get("category_id")) is not int:
+            raise AlfnetError(
+                f"{path}: annotation {entry.get('id', index)!r:.60} has the category_id {entry.get('category_id')!r:.60}, "
+                f"a number of `categories` was expected; {_REMEDY}"
+            )
     mine = [entry for entry in annotations if not names or entry.get("category_id") in numbers]
     chosen = names[min(numbers)] if numbers else "pedestrian"
     return CocoFile(content["images"], mine, chosen, len(annotations) - len(mine))

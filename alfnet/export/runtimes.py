@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from alfnet.boxes.anchors import STRIDES
 from alfnet.errors import AlfnetError
 from alfnet.export.graph import OUTPUTS
 from alfnet.export.settings import METADATA_KEY, ExportSettings, Format, read_description
@@ -19,7 +20,7 @@ from alfnet.network.origin import origin_of
 from alfnet.network.settings import NetworkSettings
 
 Predictions = list[tuple[Tensor, Tensor]]
-STRIDE = 64
+STRIDE = STRIDES[-1]
 
 
 class ExportedBackend:
@@ -61,6 +62,14 @@ class ExportedBackend:
         groups = len(images) if self.export.size is not None else 1  # a fixed graph takes one image at a time
         parts = [self._run(np.ascontiguousarray(part)) for part in np.array_split(images, groups)]
         logits, offsets = (torch.from_numpy(np.concatenate(each)) for each in zip(*parts, strict=True))
+        cells = sum((size[0] // stride) * (size[1] // stride) for stride in STRIDES)
+        boxes = cells * self.settings.anchors_per_cell
+        expected = (len(images), self.settings.steps, boxes)
+        if logits.shape != expected or offsets.shape != (*expected, 4):
+            raise AlfnetError(
+                f"{self.path}: predicts {tuple(logits.shape)} and {tuple(offsets.shape)}, where its settings make "
+                f"{expected} and {(*expected, 4)}; it is damaged, export it again"
+            )
         if not (torch.isfinite(logits).all() and torch.isfinite(offsets).all()):
             raise AlfnetError(f"{self.path}: computes numbers that are not finite; it is damaged, export it again")
         return [(logits[:, step], offsets[:, step]) for step in range(self.settings.steps)]
@@ -107,7 +116,10 @@ class OnnxBackend(ExportedBackend):
         self.name = f"ONNX Runtime {runtime.__version__} ({self.export.precision}) on {'GPU' if use_gpu else 'CPU'}"
 
     def _run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        logits, offsets = self.session.run(list(OUTPUTS), {"images": images})
+        try:
+            logits, offsets = self.session.run(list(OUTPUTS), {"images": images})
+        except Exception as error:  # as above: a damaged file may open and then not compute
+            raise _cannot_run(self.path, "ONNX Runtime", error) from None
         return logits, offsets
 
 
@@ -142,13 +154,20 @@ class OpenVinoBackend(ExportedBackend):
             properties["INFERENCE_NUM_THREADS"] = threads or torch.get_num_threads()
             if self.export.precision == "float32" and not own_precision:
                 properties["INFERENCE_PRECISION_HINT"] = "f32"  # or bfloat16 is taken where the processor has it
-        self.compiled = core.compile_model(model, target, properties)
+        try:
+            self.compiled = core.compile_model(model, target, properties)
+        except RuntimeError as error:
+            raise _cannot_run(self.path, "OpenVINO", error) from None
         self.arithmetic = str(self.compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
         self.name = f"OpenVINO {ov.__version__.partition('-')[0]} ({self.export.precision}) on {target}"
 
     def _run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = self.compiled([images])
-        return tuple(np.array(found[name]) for name in OUTPUTS)  # type: ignore[return-value]
+        try:
+            found = self.compiled([images])
+            logits, offsets = (np.array(found[name]) for name in OUTPUTS)
+        except (RuntimeError, KeyError) as error:
+            raise _cannot_run(self.path, "OpenVINO", error) from None
+        return logits, offsets
 
 
 def open_onnx(path: Path, device: str) -> OnnxBackend:
@@ -163,6 +182,10 @@ def open_openvino(path: Path, device: str) -> OpenVinoBackend:
 
 OPEN: dict[Format, Callable[[Path, str], ExportedBackend]] = {"onnx": open_onnx, "openvino": open_openvino}
 """By the format of a file: a function of the file and the device's name."""
+
+
+def _cannot_run(path: Path, runtime: str, error: Exception) -> AlfnetError:
+    return AlfnetError(f"{path}: {runtime} cannot run it ({_first_line(error)}); export it again")
 
 
 def _check_file(path: Path, suffix: str) -> None:
