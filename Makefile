@@ -1,6 +1,7 @@
 # make repro   the whole pipeline on the current params.yaml, trainings side by side, then the table
 # make quick   the unit tests, under a minute on two cores: neither `dvc repro` nor a training
-# make test    the tests, on all cores; make test-all: also those that take minutes each, or install and start services
+# make test    the tests, on all cores; .ci/run adds those marked long (pipelines again and again), make test-all also those that
+#              take minutes each, or install and start services
 # make lint    ruff and mypy
 # make lock    requirements.lock and serve.lock (the image's), with hashes, from pyproject.toml; present versions stay
 #              (make lock LOCK=--upgrade)
@@ -39,7 +40,7 @@ repro: environment
 # computes with one thread.
 TOGETHER := -n auto --dist loadfile --no-loadscope-reorder
 quick: environment
-	@OMP_NUM_THREADS=1 python -m pytest $(TOGETHER) -m 'not slow and not training and not pipeline and not fresh'
+	@OMP_NUM_THREADS=1 python -m pytest $(TOGETHER) -m 'not slow and not long and not training and not pipeline and not fresh'
 
 schema: environment
 	@alfnet schema
@@ -47,8 +48,9 @@ schema: environment
 slurm: environment
 	@python -m pytest -m slurm tests/test_launch.py
 
+TESTS ?= not slow and not long and not fresh and not slurm
 test: environment
-	@OMP_NUM_THREADS=1 python -m pytest $(TOGETHER) -m 'not slow and not fresh and not slurm'
+	@OMP_NUM_THREADS=1 python -m pytest $(TOGETHER) -m '$(TESTS)'
 
 # What takes minutes each: exports, several processes, compilation, queues, a fresh installation, a real Slurm.
 test-all: environment

@@ -143,6 +143,7 @@ def wait_until(true: Callable[[], bool], seconds: float = 900) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_a_failing_job_leaves_the_others_running_and_names_its_log(toy: Path) -> None:
     (toy / "note.txt").write_text("changed")
     (toy / "untracked.txt").write_text("new")
@@ -179,6 +180,7 @@ def test_a_killed_job_starts_again_and_an_interrupted_launch_stops_its_jobs(toy:
     assert len(run("git", "worktree", "list", cwd=toy).stdout.splitlines()) == 1
 
 
+@pytest.mark.long
 def test_what_a_killed_launch_left_goes_with_the_next(toy: Path) -> None:
     process = start(toy, jobs=1, TOY_WAITS="a-1")
     wait_for(toy.parent / "state/train-a-1")

@@ -189,6 +189,7 @@ def test_metrics_are_means_over_the_seeds(reproduced):
         assert headline["n"] == 2
 
 
+@pytest.mark.long
 def test_rerun_one_after_the_other_gives_the_same_bytes(clone):
     """What ran side by side in worktrees, run again here without the run cache."""
     lock = (clone / "dvc.lock").read_bytes()
@@ -226,6 +227,7 @@ def test_edits_rerun_only_what_depends_on_them(clone):
     }
 
 
+@pytest.mark.long
 def test_a_seed_more_trains_itself_alone(clone):
     run("dvc", "exp", "run", "-S", "seeds=[1,2,3]", "--name", "more", "summarise@mobilenet-2s", cwd=clone)
     assert json.loads((clone / "metrics/mobilenet-2s.json").read_text())["n"] == 3
@@ -337,6 +339,7 @@ def checkpoints(folder: Path) -> set[Path]:
     return set(folder.glob("*/*.ckpt"))
 
 
+@pytest.mark.long
 def test_killed_repro_ends_with_the_same_bytes(clone, tmp_path):
     """`dvc repro` and its stage die by SIGKILL again and again; a last one ends as if nothing had happened."""
     edit(clone / "params.yaml", "updates: 3", "updates: 40")
@@ -380,6 +383,7 @@ def outputs(folder: Path) -> list[Path]:
     return [folder / "dvc.lock", *files]
 
 
+@pytest.mark.long
 def test_variant_from_imported_weights(clone):
     """An imported detector takes the place of training, and only its own variant notices it."""
     shutil.copy(clone / "models/mobilenet-2s/1/model.safetensors", clone / "weights/detectors/released.safetensors")

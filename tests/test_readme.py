@@ -21,6 +21,7 @@ def readme_blocks() -> list[tuple[str, str]]:
     return re.findall(pattern, (ROOT / "README.md").read_text(), flags=re.DOTALL)
 
 
+@pytest.mark.long
 def test_readme_commands(clone):
     """Every command block runs as it stands and in any order, but for those marked as set-up (which CI does), data or GPU."""
     notes = {note for note, _ in readme_blocks() if note}
