@@ -14,11 +14,9 @@ from pathlib import Path
 import pandas as pd
 
 from alfnet.errors import AlfnetError, exit_with_message
-from alfnet.files import write_text
 from alfnet.report.statements import Comparison, comparisons
 from alfnet.report.summary import read_ablation
-
-BEGIN, END = "<!-- differences -->", "<!-- /differences -->"
+from tools.documents import put
 
 
 def differences(table: pd.DataFrame) -> str:
@@ -56,12 +54,7 @@ def main(*arguments: str) -> None:
     if not arguments:
         print(text)
         return
-    path = Path(arguments[0])
-    old = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if BEGIN not in old or END not in old:
-        raise AlfnetError(f"{path}: has no lines {BEGIN} and {END} to put the table between")
-    before, _, rest = old.partition(BEGIN)
-    write_text(path, f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+    put(Path(arguments[0]), "differences", text)
 
 
 if __name__ == "__main__":
