@@ -1,5 +1,5 @@
 # make repro   the whole pipeline on the current params.yaml, trainings side by side, then the table
-# make quick   the unit tests, under a minute on two cores: neither `dvc repro` nor a training
+# make quick   the unit tests: neither `dvc repro` nor a training
 # make test    the tests, on all cores; .ci/run adds those marked long (pipelines again and again), make test-all also those that
 #              take minutes each, or install and start services
 # make lint    ruff and mypy
