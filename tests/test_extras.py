@@ -53,6 +53,11 @@ def test_import_alfnet_brings_nothing_else() -> None:
     assert "evaluate" in python("import alfnet; print(dir(alfnet))")
 
 
+def test_the_command_line_starts_with_nothing_that_builds_settings_or_computes() -> None:
+    loaded = python("import sys; import alfnet.cli; print(' '.join(sorted(sys.modules)))").split()
+    assert not {"pydantic", "numpy", "alfnet.params", *HEAVY} & set(loaded)
+
+
 def test_evaluate_needs_no_heavy_module(golden: Path) -> None:
     """With every heavy module made impossible to import, as if it was not installed."""
     code = f"""

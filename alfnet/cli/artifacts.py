@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alfnet.cli.common import ParamsOption
 from alfnet.errors import AlfnetError
 from alfnet.files import write_text
-from alfnet.params import Params
+
+if TYPE_CHECKING:  # its settings take a third of a second to build, which `alfnet evaluate` should not wait for
+    from alfnet.params import Params
 
 TABLE = Path("plots/ablation.csv")
 MARK = "artifacts:"
