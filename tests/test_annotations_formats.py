@@ -17,7 +17,7 @@ from alfnet.annotations import training_cache as making
 from alfnet.annotations.caltech import TextObject, frame_of, read_caltech, read_text_annotation
 from alfnet.annotations.citypersons import read_mat
 from alfnet.annotations.citypersons_json import LABELS, SUFFIX, read_citypersons
-from alfnet.annotations.coco import read_coco
+from alfnet.annotations.coco import load_coco, read_coco
 from alfnet.annotations.crowdhuman import read_crowdhuman
 from alfnet.annotations.eurocity import read_eurocity
 from alfnet.annotations.images import Split, annotated_image, deal_into_folds
@@ -496,3 +496,15 @@ def test_folds_follow_from_names_and_seed_alone() -> None:
     assert dealt != {one.file_name: one.fold for one in deal_into_folds(images, 2, 5)}
     assert sorted(list(dealt.values()).count(fold) for fold in range(5)) == [4, 4, 5, 5, 5]
     assert "cannot be parted" in message(deal_into_folds, images[:3], 1, 5)
+
+
+def test_a_category_written_with_a_point_is_the_same_one(tmp_path: Path) -> None:
+    content = coco()
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    for entry in content["annotations"]:
+        entry["category_id"] = float(entry["category_id"])
+    (tmp_path / "b.json").write_text(json.dumps(content))
+    assert len(load_coco(tmp_path / "b.json", "person").annotations) == len(
+        load_coco(tmp_path / "a.json", "person").annotations
+    )
+    assert load_coco(tmp_path / "b.json", "person").annotations
