@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,26 @@ def open_browser(profile: Path) -> Any:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     return webdriver.Chrome(options=options, service=Service(driver))
+
+
+def until(condition: Callable[[], Any], seconds: float = 60, told: Callable[[], str] | None = None) -> None:
+    """Wait for `condition`; after `seconds` the test fails with what `told` returns."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, told() if told else "the page did not get there"
+        time.sleep(0.05)
+
+
+def visit(browser: Any, address: str) -> None:
+    """Open `address` and wait for its whole document.
+
+    `get` alone is not enough: the driver can take the end of another page's loading, as that of the page for new tabs
+    with which the browser opens, for the end of this one. What follows `#` is the page's own to change.
+    """
+    state = "return [location.href.split('#')[0], document.readyState]"
+    whole = [address.split("#")[0], "complete"]
+    browser.get(address)
+    until(lambda: browser.execute_script(state) == whole, told=lambda: f"{address}: {browser.execute_script(state)}")
 
 
 def requests_of(browser: Any, page: str) -> list[str]:

@@ -19,7 +19,7 @@ from alfnet.explorer.page import MARK, explorer_html, write_explorer
 from alfnet.reading.ground_truth import GroundTruth
 from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
-from tests.browser import open_browser
+from tests.browser import open_browser, visit
 
 Case = tuple[GroundTruth, Detections]
 
@@ -131,7 +131,7 @@ def test_a_browser_shows_the_cases_and_enlarges_them(case: Case, tmp_path: Path)
     misses, wrong = (sum(count[place] for count in kinds.counts().values()) for place in (1, 0))
     driver = open_browser(tmp_path / "chromium")
     try:
-        driver.get((tmp_path / "page.html").as_uri())
+        visit(driver, (tmp_path / "page.html").as_uri())
         assert driver.execute_script("return document.documentElement.dataset.ready") == "true"
         cards = "return document.querySelectorAll('#cards .card').length"
         assert driver.execute_script(cards) == misses

@@ -18,7 +18,7 @@ from alfnet.report.charts import NAMES, csv_text, filled, rows_of, write_png
 from alfnet.report.curves import curve_points, curves_frame, steps_frame, training_frame
 from alfnet.report.positives import positives_frame
 from alfnet.report.results import Band, VariantResults, read_results
-from tests.browser import open_browser
+from tests.browser import open_browser, visit
 from tests.report_data import make_project, mini_params
 
 
@@ -186,7 +186,7 @@ def test_the_page_of_dvc_plots_fits_its_window_and_titles_its_images(
     try:
         for width in (1400, 500):
             browser.set_window_size(width, 900)
-            browser.get(page.as_uri())
+            visit(browser, page.as_uri())
             headings = [each.text for each in browser.find_elements("css selector", "body > div > h2")]
             assert headings == ["plots/other.png", "Miss rate by the step that is tested"]
             widths = "return [document.documentElement.scrollWidth, innerWidth]"

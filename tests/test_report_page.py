@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 
 from alfnet.report.charts import library
 from alfnet.report.report import make_report
-from tests.browser import open_browser, requests_of
+from tests.browser import open_browser, requests_of, until, visit
 from tests.report_data import make_project, mini_params
 
 pytestmark = pytest.mark.slow
@@ -133,20 +132,13 @@ def open_page(driver: Any, page: Path, width: int, height: int) -> None:
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     driver.get_log("browser")
-    driver.get(page.as_uri())
+    visit(driver, page.as_uri())
     until(lambda: driver.execute_script("return document.documentElement.dataset.ready === 'true'"))
 
 
 def complaints(driver: Any) -> list[str]:
     """What the browser's console holds, without Vega's advice on charts whose panels have axes of their own."""
     return [entry["message"] for entry in driver.get_log("browser") if '"WARN"' not in entry["message"]]
-
-
-def until(condition: Any, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the page did not get there"
-        time.sleep(0.05)
 
 
 def one(driver: Any, selector: str) -> Any:
@@ -364,7 +356,7 @@ def test_the_address_brings_back_what_was_chosen(browser: Any, page: Path) -> No
     address = browser.current_url
     title, totals = one(browser, "#ex-dialog-title").text, text_of(browser, "ex-totals")
     browser.get("about:blank")
-    browser.get(address)
+    visit(browser, address)
     until(lambda: drawn(browser, "ex-cards"))
     until(lambda: one(browser, "#ex-dialog").is_displayed())
     assert one(browser, "#ex-dialog-title").text == title
@@ -382,7 +374,7 @@ def test_an_address_with_values_that_are_none_shows_the_first(browser: Any, page
     until(lambda: drawn(browser, "ex-cards"))
     totals = text_of(browser, "ex-totals")
     browser.get("about:blank")
-    browser.get(f"{page.as_uri()}#gallery&{wrong}&drawn=missed")
+    visit(browser, f"{page.as_uri()}#gallery&{wrong}&drawn=missed")
     until(lambda: drawn(browser, "ex-cards"))
     assert text_of(browser, "ex-totals") == totals
     assert len(browser.find_elements("css selector", ".card")) == 9

@@ -28,7 +28,7 @@ from alfnet.images import MEAN_COLOUR, encode_png, shrink_to_frame
 from alfnet.network.alfnet import CHANNEL_MEANS
 from alfnet.serve.app import Limits, _accepted, create_app
 from alfnet.serve.finder import Finder, OnnxFinder, open_finder, padded
-from tests.browser import open_browser, requests_of
+from tests.browser import open_browser, requests_of, until, visit
 from tests.test_training_train import network
 
 BOXES = np.array([[10, 20, 50, 100], [80, 30, 120, 110]], np.float32)
@@ -305,15 +305,9 @@ def test_the_page_in_a_browser(served: str, tmp_path: Path, size: tuple[int, int
     try:
         metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size[0] < 500}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        browser.get(served)
+        visit(browser, served)
         picture = tmp_path / "street.png"
         picture.write_bytes(encode_png(image()))
-
-        def until(condition: Any) -> None:
-            deadline = time.monotonic() + 30
-            while not condition():
-                assert time.monotonic() < deadline, status()
-                time.sleep(0.05)
 
         def status() -> str:
             return str(browser.find_element("id", "status").text)
