@@ -322,6 +322,56 @@ def test_queued_experiments_use_their_own_code(clone):
     assert json.loads((clone / "metrics/mobilenet-2s.json").read_text()) == before
 
 
+@pytest.mark.slow
+def test_experiments_travel_over_a_git_remote(clone, tmp_path):
+    """`dvc exp push`, and in a colleague's clone `dvc exp list`, `pull` and `apply`: parameters and figures arrive."""
+    run("git", "clone", "-q", "--bare", str(clone), str(tmp_path / "host.git"), cwd=tmp_path)
+    run("git", "remote", "set-url", "origin", str(tmp_path / "host.git"), cwd=clone)
+    run("dvc", "exp", "run", "-S", "detect.nms_iou=0.4", "--name", "closer", "summarise@mobilenet-2s", cwd=clone)
+    figures = (clone / "metrics/mobilenet-2s.json").read_bytes()
+    run("dvc", "exp", "push", "origin", "closer", cwd=clone)
+    other = clone_of(tmp_path / "host.git", tmp_path / "other")
+    assert "closer" in run("dvc", "exp", "list", "origin", cwd=other).stdout
+    run("dvc", "exp", "pull", "origin", "closer", cwd=other)
+    run("dvc", "exp", "apply", "closer", cwd=other, check=False)  # the other stages' outputs are not in this cache
+    assert load_params(other / "params.yaml").detect.nms_iou == 0.4
+    assert (other / "metrics/mobilenet-2s.json").read_bytes() == figures
+
+
+@pytest.mark.slow
+def test_a_conflict_in_the_lock_file_is_settled_by_a_run(clone):
+    """As docs/dvc.md says: either side is taken, `dvc repro` puts it right, and what a side has run does not run again."""
+    target = "evaluate@mobilenet-2s-1"
+    for branch, old, new in (("theirs", "nms_iou: 0.5", "nms_iou: 0.4"), ("main", "- 0.75", "- 0.75\n  - 0.9")):
+        run("git", "checkout", "-q", *(["-b"] if branch == "theirs" else []), branch, cwd=clone)
+        edit(clone / "params.yaml", old, new)
+        run("dvc", "repro", target, cwd=clone)
+        commit(clone)
+    merge = run("git", "merge", "theirs", cwd=clone, check=False)
+    assert merge.returncode
+    assert "CONFLICT (content): Merge conflict in dvc.lock" in merge.stdout
+    run("git", "checkout", "-q", "--theirs", ".", cwd=clone)
+    assert ran(run("dvc", "repro", target, cwd=clone).stdout) <= {"parameters", target}
+    assert not changed(clone) & of_variant("mobilenet-2s", 1)
+    commit(clone)
+    assert "<<<<" not in (clone / "dvc.lock").read_text()
+
+
+@pytest.mark.slow
+def test_annotations_come_from_an_address(bare, tmp_path):
+    """`dvc import-url`, and `dvc update` when the file there has changed."""
+    source, place = tmp_path / "host/anno_val.mat", "data/citypersons/annotations/anno_val.mat"
+    source.parent.mkdir()
+    source.write_bytes(b"first")
+    (bare / place).parent.mkdir(parents=True)
+    run("dvc", "import-url", str(source), place, cwd=bare)
+    assert (bare / place).read_bytes() == b"first"
+    source.write_bytes(b"second version")
+    run("dvc", "update", f"{place}.dvc", cwd=bare)
+    assert (bare / place).read_bytes() == b"second version"
+    assert f"{place}.dvc" in run("git", "status", "--porcelain", "-uall", cwd=bare).stdout
+
+
 def test_a_lock_file_cut_short_is_mended(clone):
     lock = (clone / "dvc.lock").read_bytes()
     within_a_line = (
