@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from alfnet.cli import dvc_views
+from alfnet.cli import COMMANDS, command_line, dvc_views
 from alfnet.network.alfnet import ALFNet
 from alfnet.profiles import merged_text
 from tests.commands import alfnet
@@ -283,3 +284,17 @@ def test_a_figure_that_is_none_is_refused_before_any_work(value, golden, tmp_pat
     said = alfnet("evaluate", *files, "--out", "rates.json", "--got", value, cwd=tmp_path, code=2)
     assert said.startswith(f"error: {value!r}: ")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_built_alone_is_the_one_of_the_whole_command_line(name):
+    runner = CliRunner()
+    alone = runner.invoke(command_line([name]), [name, "--help"])
+    assert alone.exit_code == 0
+    assert alone.output == runner.invoke(command_line(), [name, "--help"]).output
+
+
+def test_an_unknown_command_is_compared_with_all(tmp_path):
+    assert "Did you mean 'evaluate'" in alfnet("evaluat", cwd=tmp_path, code=2)
+    shown = alfnet("--help", cwd=tmp_path)
+    assert all(name in shown for name in COMMANDS)

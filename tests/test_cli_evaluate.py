@@ -9,12 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 import alfnet
-from alfnet.cli import app
+from alfnet.cli import command_line
 from alfnet.errors import AlfnetError
 
 
 def run(*arguments: object, stdin: bytes | None = None) -> str:
-    result = CliRunner().invoke(app, list(map(str, arguments)), input=stdin)
+    result = CliRunner().invoke(command_line(), list(map(str, arguments)), input=stdin)
     if isinstance(result.exception, AlfnetError):
         raise result.exception
     assert result.exit_code == 0, result.output

@@ -11,7 +11,7 @@ from alfnet.network.origin import trained_frame
 from alfnet.network.weight_files import read_weights
 from alfnet.params import check_params
 from tests.test_formats_through_the_pipeline import cross_validation, parameters
-from tools.photos import DETECT, on_all, pack
+from tools.photos import AUGMENT, DETECT, TRAIN, on_all, pack
 
 
 def test_a_packed_detector_is_half_as_large_and_says_how_it_is_used(tmp_path: Path, root: Path) -> None:
@@ -31,4 +31,5 @@ def test_it_is_trained_on_every_photograph(tmp_path: Path) -> None:
     params = check_params(parameters(tmp_path / "data", cross_validation(tmp_path / "data")), "params.yaml")
     assert params.data.fold(1) == 0
     assert on_all(params).data.fold(1) is None
-    assert on_all(params).train == params.train
+    changed = on_all(params).train.model_dump()
+    assert changed == params.train.model_dump() | TRAIN | {"augment": params.train.augment.model_dump() | AUGMENT}

@@ -115,6 +115,8 @@ def render_dataset(
 
     Raises AlfnetError where `layout` has too few images. The folder is replaced as a whole, or left as it was.
     """
+    import scipy.io  # noqa: F401  writes the annotations when all images are rendered: if it is missing, say so now
+
     with atomic_path(folder) as temporary:
         tasks: list[_Task] = []
         named: dict[Split, list[tuple[str, str]]] = {}

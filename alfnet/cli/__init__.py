@@ -1,55 +1,47 @@
 """The command `alfnet`: a module per group of commands; each reads its options and calls one function of the package.
 
-What a command computes with is imported when it runs, so that `alfnet evaluate` starts at once and needs neither torch
-nor DVC. `EXTRAS` says which optional part of the package the other commands need.
+What a command computes with is imported when it runs, and of the commands the one that is asked for, so that
+`alfnet evaluate` starts at once and needs neither torch nor DVC.
 """
 
 from __future__ import annotations
 
-import functools
+import importlib
+import os
 import re
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Annotated
 
 import typer
 
-from alfnet.cli import (
-    artifacts,
-    compare,
-    convert,
-    data,
-    detect,
-    dvc_views,
-    evaluate,
-    export,
-    launch,
-    pipeline,
-    prune,
-    report,
-    serve,
-    weights,
-)
 from alfnet.errors import AlfnetError, exit_with_message, extra_needed
 
-EXTRAS = {
-    "artifacts": "pipeline",
-    "check": "pipeline",
-    "data": "train",
-    "dag": "pipeline",
-    "detect": "detect",
-    "experiments": "pipeline",
-    "export": "export",
-    "profile": "pipeline",
-    "launch": "pipeline",
-    "prune": "pipeline",
-    "report": "pipeline",
-    "schema": "pipeline",
-    "serve": "serve",
-    "table": "pipeline",
-    "weights": "train",
+COMMANDS: dict[str, tuple[str, str | None]] = {
+    "evaluate": ("evaluate", None),
+    "compare": ("compare", None),
+    "convert": ("convert", None),
+    "detect": ("detect", "detect"),
+    "export": ("export", "export"),
+    "serve": ("serve", "serve"),
+    "profile": ("pipeline", "pipeline"),
+    "check": ("pipeline", "pipeline"),
+    "schema": ("pipeline", "pipeline"),
+    "artifacts": ("artifacts", "pipeline"),
+    "launch": ("launch", "pipeline"),
+    "dag": ("dvc_views", "pipeline"),
+    "experiments": ("dvc_views", "pipeline"),
+    "prune": ("prune", "pipeline"),
+    "report": ("report", "pipeline"),
+    "table": ("pipeline", "pipeline"),
+    "data": ("data", "train"),
+    "weights": ("weights", "train"),
 }
-"""The extra that a command, or a group of commands, needs; for others it follows from the module that is missing."""
+"""For each command its module and the extra that it needs; where that is None it follows from the module that is missing.
+
+The module has a function of the command's name or, for those of `GROUPS`, their commands as `app`."""
+
+GROUPS = ("data", "weights")
 
 
 def _show_version(wanted: bool) -> None:
@@ -68,43 +60,16 @@ def _options(
     """ALFNet, a single-stage pedestrian detector: data, detection, evaluation, weights. The pipeline itself: dvc repro."""
 
 
-def _with_extra(function: Callable[..., Any], extra: str | None) -> Callable[..., Any]:
-    """A command that names what to install where an import fails for want of an extra."""
-
-    @functools.wraps(function)
-    def command(*arguments: Any, **options: Any) -> Any:
-        with extra_needed(extra):
-            return function(*arguments, **options)
-
-    return command
-
-
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, callback=_options)
-COMMANDS = (
-    evaluate.evaluate,
-    compare.compare,
-    convert.convert,
-    detect.detect,
-    export.export,
-    serve.serve,
-    pipeline.profile,
-    pipeline.check,
-    pipeline.schema,
-    artifacts.artifacts,
-    launch.launch,
-    dvc_views.dag,
-    dvc_views.experiments,
-    prune.prune,
-    report.report,
-    pipeline.table,
-)
-for function in COMMANDS:
-    app.command()(_with_extra(function, EXTRAS.get(function.__name__)))
-for name, group in (("data", data.app), ("weights", weights.app)):
-    for registered in group.registered_commands:
-        if registered.callback is not None:
-            registered.callback = _with_extra(registered.callback, EXTRAS.get(name))
-    app.add_typer(group, name=name)
+def command_line(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The command line with the commands `names`, of `COMMANDS`."""
+    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, callback=_options)
+    for name in names:
+        module = importlib.import_module(f"alfnet.cli.{COMMANDS[name][0]}")
+        if name in GROUPS:
+            app.add_typer(module.app, name=name)
+        else:
+            app.command()(getattr(module, name))
+    return app
 
 
 def _refuse_empty(arguments: list[str]) -> None:
@@ -122,6 +87,9 @@ def _refuse_empty(arguments: list[str]) -> None:
 
 @exit_with_message
 def main() -> None:
-    """Run the command line."""
+    """Run the command line, of which a known command alone is built: with all, `alfnet evaluate` starts a third later."""
     _refuse_empty(sys.argv[1:])
-    app()
+    first = sys.argv[1] if len(sys.argv) > 1 else ""
+    alone = first in COMMANDS and "_ALFNET_COMPLETE" not in os.environ
+    with extra_needed(COMMANDS[first][1] if alone else None):
+        command_line([first] if alone else COMMANDS)()
