@@ -12,20 +12,25 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from streetscenes.settings import Region
+
 Colour = tuple[int, int, int]
 Points = Sequence[Sequence[float]] | np.ndarray
 
+SOLID = 128  # the coverage from which on a pixel belongs to a figure: half of it
 SHIFT = 4  # fractional bits of OpenCV's fixed-point coordinates
 _LIMIT = 1 << 24  # beyond any image, within 32 bits
 
 # Points around a circle of radius 1. math's sine may round differently from one C library to the next, 9 digits do not.
 CIRCLE = np.array([(round(math.cos(k * math.pi / 12), 9), round(math.sin(k * math.pi / 12), 9)) for k in range(24)])
 
-SOLID = 128
-"""The coverage from which on a pixel belongs to a figure: half of it."""
+
+def ellipse(centre: Sequence[float], across: float, up: float) -> np.ndarray:
+    """The outline (24, 2) of an upright ellipse with two radii."""
+    return np.array(centre) + CIRCLE * np.array((across, up))
 
 
-def fixed(points: Points, scale: float = 1.0) -> np.ndarray:
+def fixed(points: Sequence[np.ndarray] | np.ndarray, scale: float = 1.0) -> np.ndarray:
     """Points (..., 2) as OpenCV's fixed-point integers: pixel corners are at whole numbers here, centres in OpenCV."""
     spots = np.asarray(points, dtype=np.float64) * (scale * (1 << SHIFT)) - (1 << SHIFT) / 2
     return np.rint(np.minimum(np.maximum(spots, -_LIMIT), _LIMIT)).astype(np.int32)
@@ -71,41 +76,37 @@ class Canvas:
     """An image (H, W, 3) uint8 and the buffer `ids` (H, W) int32: 0, or the number of the figure seen there."""
 
     def __init__(self, height: int, width: int) -> None:
-        self.height = height
-        self.width = width
+        self.height, self.width = height, width
         self.image = np.zeros((height, width, 3), dtype=np.uint8)
         self.ids = np.zeros((height, width), dtype=np.int32)
-        self.recording = False
-        """Whether what is drawn hides figures; off while the background is painted, which saves the time."""
+        self.recording = False  # whether polygons hide figures; off while the background is painted, to save the time
 
     def polygon(self, points: Points, colour: Colour) -> None:
         """Fill a polygon (n, 2) with smooth edges."""
-        self.polygons([points], colour)
+        self.polygons(np.array([points]), colour)
 
-    def polygons(self, polygons: Sequence[Points] | np.ndarray, colour: Colour) -> None:
-        """Fill polygons of one colour; where two of them overlap the even-odd rule holds."""
-        if len(polygons) == 0:
-            return
-        corners = list(fixed(polygons)) if isinstance(polygons, np.ndarray) else [fixed(points) for points in polygons]
+    def polygons(self, polygons: Sequence[np.ndarray] | np.ndarray, colour: Colour) -> None:
+        """Fill polygons (m, n, 2) of one colour; where two of them overlap the even-odd rule holds."""
+        corners = list(fixed(polygons))
         if self.recording:
             cv2.fillPoly(self.ids, corners, (0,), cv2.LINE_8, SHIFT)
         cv2.fillPoly(self.image, corners, colour, cv2.LINE_AA, SHIFT)
-
-    def ellipse(self, centre: Sequence[float] | np.ndarray, radii: Sequence[float], colour: Colour) -> None:
-        """Fill an upright ellipse."""
-        self.polygon(np.asarray(centre) + CIRCLE * np.array(radii), colour)
 
     def inside(self, x: int, y: int, w: int, h: int) -> tuple[int, int, int, int]:
         """x1, y1, x2, y2 of the part of a box x, y, w, h that lies in the image; x1 = x2 or y1 = y2 where none does."""
         x1, y1 = min(max(x, 0), self.width), min(max(y, 0), self.height)
         return x1, y1, min(max(x + w, x1), self.width), min(max(y + h, y1), self.height)
 
-    def paste(self, pixels: np.ndarray, x: int, y: int, own: np.ndarray, number: int) -> None:
-        """Lay premultiplied pixels (h, w, 4) with their corner at (x, y).
+    def paste(
+        self, pixels: np.ndarray, x: int, y: int, own: np.ndarray, number: int, within: Region | None = None
+    ) -> None:
+        """Lay premultiplied pixels (h, w, 4) with their corner at (x, y), or what of them is `within` a box.
 
         Where they are solid the buffer gets 0, where `own` (h, w) bool is set it gets `number`.
         """
-        x1, y1, x2, y2 = self.inside(x, y, pixels.shape[1], pixels.shape[0])
+        left, top, right, bottom = self.inside(*(within or (0, 0, self.width, self.height)))
+        x1, y1 = max(x, left), max(y, top)
+        x2, y2 = max(min(x + pixels.shape[1], right), x1), max(min(y + pixels.shape[0], bottom), y1)
         part = np.s_[y1 - y : y2 - y, x1 - x : x2 - x]
         lay(self.image[y1:y2, x1:x2], pixels[part])
         self.ids[y1:y2, x1:x2][solid(pixels[part])] = 0

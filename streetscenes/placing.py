@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from streetscenes import objects
-from streetscenes.figures import look_by_lot
-from streetscenes.lots import between, chance, pick
+from streetscenes.figures import Look
 from streetscenes.objects import Thing
 from streetscenes.settings import Region
 from streetscenes.skeleton import Pose, Posture
-from streetscenes.stage import Actor, Stage, slim, upright_box
+from streetscenes.stage import Actor, Place, Stage, slim, upright_box
+from streetscenes.world import World, between, chance, pick
 
 LOWEST, NEAR, HIGHEST = 20, 120, 400  # pixels
 
@@ -35,7 +35,7 @@ def walking_pose(rng: np.random.Generator) -> Pose:
 def place_things(stage: Stage) -> None:
     """Put cars, trees, lamps, signs and bins on the stage."""
     rng, street = stage.rng, stage.world.street
-    if street.kind == "street":
+    if not street.precinct:
         _place_cars(stage)
     for kerb, side in ((street.left_kerb, -1), (street.right_kerb, 1)):
         _place_row(stage, kerb + 0.45 * side)
@@ -66,14 +66,14 @@ def _place_row(stage: Stage, x: float) -> None:
     rng, world = stage.rng, stage.world
     taken: list[float] = []
 
-    def place(z: float, make: object, *more: object) -> None:
+    def place(z: float, make: Callable[[World, np.random.Generator, float, float], Thing]) -> None:
         if all(abs(z - other) >= 1.2 for other in taken):
             taken.append(z)
-            stage.add_thing(make(world, rng, x, z, *more))  # type: ignore[operator]
+            stage.add_thing(make(world, rng, x, z))
 
     if chance(rng, 0.3):
         for z in np.arange(between(rng, 6, 14), 95.0, between(rng, 7, 12)).tolist():
-            place(z, objects.tree, stage.tile)
+            place(z, objects.tree)
     for z in np.arange(between(rng, 8, 26), 100.0, between(rng, 22, 30)).tolist():
         place(z, objects.lamp)
     for _ in range(int(rng.integers(0, 3))):
@@ -127,25 +127,22 @@ def _place_pedestrians(stage: Stage, *, busy: bool) -> None:
     heights = [_draw_height(rng, MANY_NEAR if busy else FEW_NEAR) for _ in range(many)]
     heights += [int(rng.integers(LOWEST, 32)) for _ in range(int(rng.integers(1, 4)))]
     for height in heights:
-        _place_pedestrian(stage, max(LOWEST, int(scale * height)), hidden=chance(rng, 0.22))
+        hidden = chance(rng, 0.22)
+        metres, child = _stature(rng)
+        least, most, places = (0.12, 0.78, _hidden_places) if hidden else (0.0, 0.07, _open_places)
+        for column, depth, size in places(stage, max(LOWEST, int(scale * height)), metres):
+            foot = stage.world.camera.foot(depth)
+            if not LOWEST <= size <= HIGHEST or foot > stage.world.height - 1:
+                continue
+            x, y, w, h = upright_box(column, int(foot) - size, size)
+            if stage.fits(slim((x, y, x + w, y + h)), depth, least, most):
+                look, pose = Look(rng, child=child), walking_pose(rng)
+                limit = 0.75 if hidden or chance(rng, 0.35) else 0.12
+                stage.add_actor("upright", look, pose, (column, depth, size), limit)
+                break
 
 
-def _place_pedestrian(stage: Stage, height: int, *, hidden: bool) -> None:
-    rng, camera = stage.rng, stage.world.camera
-    metres, child = _stature(rng)
-    limits = (0.12, 0.78) if hidden else (0.0, 0.07)
-    for column, depth, size in (_hidden_places if hidden else _open_places)(stage, height, metres):
-        if not LOWEST <= size <= HIGHEST or camera.foot(depth) > stage.world.height - 1:
-            continue
-        x, y, w, h = upright_box(column, int(camera.foot(depth)) - size, size)
-        if stage.fits(slim((x, y, x + w, y + h)), depth, *limits):
-            look, pose = look_by_lot(rng, child=child), walking_pose(rng)
-            limit = 0.75 if hidden or chance(rng, 0.35) else 0.12
-            stage.add_actor("upright", stage.next_number(), look, pose, (column, depth, size), limit)
-            return
-
-
-def _open_places(stage: Stage, height: int, metres: float) -> Iterator[tuple[float, float, int]]:
+def _open_places(stage: Stage, height: int, metres: float) -> Iterator[Place]:
     for attempt in range(14):
         # A place for this height may not exist; then someone farther away has to do.
         size = height if attempt < 7 else max(LOWEST, int(height * between(stage.rng, 0.55, 1.0)))
@@ -154,24 +151,21 @@ def _open_places(stage: Stage, height: int, metres: float) -> Iterator[tuple[flo
             yield (*place, size)
 
 
-def _hidden_places(stage: Stage, height: int, metres: float) -> Iterator[tuple[float, float, int]]:
+def _hidden_places(stage: Stage, height: int, metres: float) -> Iterator[Place]:
     """Places beside or behind someone or something."""
     rng, camera, street = stage.rng, stage.world.camera, stage.world.street
     people = [actor for actor in stage.actors if actor.kind == "upright"]
-    solid = [thing for thing in stage.things if thing.cover]
     for _ in range(16):
-        if people and (not solid or chance(rng, 0.55)):
+        if people and chance(rng, 0.55):
             other = pick(rng, people)
             depth = other.depth + between(rng, 0.15, 1.2) * (1 if chance(rng, 0.8) else -1)
             aside = between(rng, 0.22, 0.5) * (1 if chance(rng, 0.5) else -1)
             column = camera.column(camera.across(other.x + other.figure.axis, other.depth) + aside, max(depth, 2))
-        elif solid:
-            thing = pick(rng, solid)
+        else:
+            thing = pick(rng, stage.things)
             x1, _, x2, _ = thing.cover[0]
             depth = thing.depth + between(rng, 0.4, 5)
             column = between(rng, x1 - 0.1 * (x2 - x1), x2 + 0.1 * (x2 - x1))
-        else:
-            return
         size = int(camera.pixels(metres, max(depth, 2)) + 0.5)
         walks = street.left_front + 0.3 < camera.across(column, depth) < street.right_front - 0.3
         if walks and 0.7 * height <= size <= 1.4 * height:
@@ -179,7 +173,6 @@ def _hidden_places(stage: Stage, height: int, metres: float) -> Iterator[tuple[f
 
 
 def _place_riders(stage: Stage) -> None:
-    """Place people on bicycles on the road."""
     rng, world, camera = stage.rng, stage.world, stage.world.camera
     for _ in range(pick(rng, (0, 1, 2), (0.7, 0.22, 0.08))):
         for _ in range(10):
@@ -187,18 +180,14 @@ def _place_riders(stage: Stage) -> None:
             column = camera.column(between(rng, world.street.left_kerb + 0.8, world.street.right_kerb - 0.5), depth)
             foot, height = camera.foot(depth), int(camera.pixels(between(rng, 1.7, 1.9) * STATURE["riding"], depth))
             lift = camera.pixels(0.12, depth)  # the shoes are above the ground
-            if not 24 <= height <= HIGHEST or not 0 <= column < world.width or foot > world.height:
-                continue
-            if not stage.fits(
-                (column - 0.3 * height, foot - height - lift, column + 0.3 * height, foot), depth, 0, 0.3
-            ):
-                continue
-            heading = pick(rng, (0.0, 180.0, 90.0, 270.0), (3, 3, 1.5, 1.5)) + between(rng, -18, 18)
-            pose = Pose("riding", heading, 0.4, float(rng.random()), (0.3, 0.3))
-            actor = stage.add_actor("rider", stage.next_number(), look_by_lot(rng), pose, (column, depth, height), 0.3)
-            # What touches the ground is the wheel.
-            actor.y = int(foot + 0.5) - actor.figure.body.shape[0]
-            break
+            box = (column - 0.3 * height, foot - height - lift, column + 0.3 * height, foot)
+            shown = 24 <= height <= HIGHEST and 0 <= column < world.width and foot <= world.height
+            if shown and stage.fits(box, depth, 0, 0.3):
+                heading = pick(rng, (0.0, 180.0, 90.0, 270.0), (3, 3, 1.5, 1.5)) + between(rng, -18, 18)
+                pose = Pose("riding", heading, 0.4, float(rng.random()), (0.3, 0.3))
+                actor = stage.add_actor("rider", Look(rng), pose, (column, depth, height), 0.3)
+                actor.y = int(foot + 0.5) - actor.figure.body.shape[0]  # what touches the ground is the wheel
+                break
 
 
 def _place_others(stage: Stage) -> None:
@@ -213,7 +202,7 @@ def _place_others(stage: Stage) -> None:
                 if chance(rng, 0.5) and height >= LOWEST:
                     pose = Pose("sitting", between(rng, -35, 35) % 360, 0.1, float(rng.random()), (0.8, 1.0))
                     place = (world.camera.column(x + shift, depth - 0.35), depth - 0.3, height)
-                    stage.add_actor("sitting", stage.next_number(), look_by_lot(rng), pose, place, 0.5)
+                    stage.add_actor("sitting", Look(rng), pose, place, 0.5)
     if chance(rng, 0.3):
         kind: Posture = pick(rng, ("bending", "crouching"))
         for _ in range(8):
@@ -225,7 +214,7 @@ def _place_others(stage: Stage) -> None:
             if stage.fits((spot[0] - half, foot - height, spot[0] + half, foot), spot[1], 0, 0.1):
                 heading = pick(rng, (90.0, 270.0)) + between(rng, -25, 25)
                 pose = Pose(kind, heading, 0.2, float(rng.random()), (0.4, 0.4))
-                stage.add_actor("unusual", stage.next_number(), look_by_lot(rng), pose, (*spot, height), 0.3)
+                stage.add_actor("unusual", Look(rng), pose, (*spot, height), 0.3)
                 break
     if chance(rng, 0.22):
         _place_group(stage, int(rng.integers(5, 9)), between(rng, 18, 45))
@@ -233,36 +222,30 @@ def _place_others(stage: Stage) -> None:
 
 def _place_group(stage: Stage, many: int, depth: float) -> list[Actor]:
     rng, camera = stage.rng, stage.world.camera
-    zones = stage.zones(depth)
-    if not zones:
-        return []
-    low, high, _ = pick(rng, zones, [weight for _, _, weight in zones])
-    middle = between(rng, low, high)
+    middle = stage.somewhere(depth)
     column, foot, unit = camera.column(middle, depth), camera.foot(depth), camera.pixels(1.0, depth)
     half = 0.2 * many * unit
     if not stage.fits((column - half, foot - 1.7 * unit, column + half, foot), depth, 0.0, 0.15):
         return []
-    number = stage.next_number()
+    number = next(stage.numbers)
     members = []
     for _ in range(many):
         metres, child = _stature(rng)
         z, x = depth + between(rng, -0.9, 0.9), middle + between(rng, -0.2, 0.2) * many
         place = (camera.column(x, z), z, max(int(camera.pixels(metres, z)), 8))
-        look = look_by_lot(rng, child=child)
-        members.append(stage.add_actor("group", number, look, walking_pose(rng), place, 0.2))
+        look = Look(rng, child=child)
+        members.append(stage.add_actor("group", look, walking_pose(rng), place, 0.2, number))
     return members
 
 
 def _place_distant_crowd(stage: Stage) -> list[Region]:
-    """A far crowd, too small to tell apart, painted like a thing. Returns its box, if there is one."""
+    """A far crowd, too small to tell apart, whose pixels are nobody's. Returns its box, if there is one."""
     rng, world = stage.rng, stage.world
     members = _place_group(stage, int(rng.integers(5, 10)), between(rng, 85, 120)) if chance(rng, 0.2) else []
     if not members:
         return []
     for member in members:
         member.number = 0
-        stage.actors.remove(member)
-        stage.things.append(Thing(member.depth, [], member.paint))
     bodies = np.array([member.body for member in members])
     x1, y1 = np.maximum(bodies[:, :2].min(axis=0), 0).tolist()
     x2, y2 = np.minimum(bodies[:, 2:].max(axis=0), (world.width, world.height)).tolist()

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from statistics import NormalDist
 
 import cv2
 import numpy as np
 
-from streetscenes.backdrop import paint_backdrop, texture
+from streetscenes.backdrop import paint_backdrop
 from streetscenes.canvas import Canvas
 from streetscenes.layout import fitted_camera, perform_layout
 from streetscenes.placing import place_people, place_things
 from streetscenes.settings import Person, Settings
 from streetscenes.stage import Stage, people_seen
-from streetscenes.world import Light, plan
+from streetscenes.world import Light, World
 
 STREET_COLOUR = 4  # sixteenths of the colour that everything but the people keeps
 
@@ -36,35 +35,22 @@ def compose(settings: Settings, seed: int | Sequence[int]) -> tuple[Canvas, list
     """Like `render`, with the buffer that says which person each pixel shows."""
     cv2.setNumThreads(1)  # scenes are rendered side by side
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
-    tile = texture(rng)
-    world = plan(rng, settings.height, settings.width)
+    world = World(rng, settings.height, settings.width)
     if settings.layout is not None:
-        camera = fitted_camera(settings.layout, world.camera, settings.height, settings.width)
-        world = replace(world, camera=camera)
+        world.camera = fitted_camera(settings.layout, world.camera, settings.height, settings.width)
     canvas = Canvas(settings.height, settings.width)
-    stage = Stage(world, rng, tile, paint_backdrop(canvas, world, rng, tile))
+    stage = Stage(world, rng, paint_backdrop(canvas, world, rng))
     place_things(stage)
     if settings.layout is not None:
-        stage.shadows.clear()  # not every thing will stay
         perform_layout(canvas, stage, settings.layout)
         people = list(settings.layout)
     else:
         unclear = place_people(stage, busy=settings.busy)
-        _perform(canvas, stage)
+        stage.perform(canvas, [(actor.depth, actor.paint) for actor in stage.actors])
         people = people_seen(stage.actors, unclear, canvas.ids)
     mute(canvas)
     photograph(canvas.image, world.light, rng)
     return canvas, people
-
-
-def _perform(canvas: Canvas, stage: Stage) -> None:
-    """Paint the shadows on the ground, then everything that stands there, from far to near."""
-    stage.paint_shadows(canvas)
-    canvas.recording = True
-    layers = [(thing.depth, 0, k, thing.paint) for k, thing in enumerate(stage.things)]
-    layers += [(actor.depth, 1, k, actor.paint) for k, actor in enumerate(stage.actors)]
-    for _, _, _, paint in sorted(layers, key=lambda layer: (-layer[0], layer[1], layer[2])):
-        paint(canvas)
 
 
 def mute(canvas: Canvas) -> None:

@@ -1,18 +1,55 @@
-"""The plan of a scene before anything is painted: camera, street, light and weather, drawn by lot."""
+"""Drawing lots, and the plan of a scene before anything is painted: camera, street, light and weather.
+
+Of the random numbers, only those are used that are the same with every NumPy and on every machine.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
+import cv2
 import numpy as np
 
 from streetscenes.canvas import Colour, mix, scaled
-from streetscenes.lots import between, chance, jitter, pick
 
+T = TypeVar("T")
 Weather = Literal["sun", "overcast", "dusk"]
+Lengths = float | np.ndarray  # metres
 
 FAR = 130.0  # metres to the end of the street
+TILE = 256  # rows and columns of the texture
+
+
+def pick(rng: np.random.Generator, items: Sequence[T], weights: Sequence[float] | None = None) -> T:
+    """One of the items, evenly or by weights."""
+    if weights is None:
+        return items[int(rng.integers(len(items)))]
+    level = float(rng.random()) * sum(weights)
+    for item, weight in zip(items, weights, strict=True):
+        level -= weight
+        if level < 0:
+            return item
+    return items[-1]
+
+
+def between(rng: np.random.Generator, low: float, high: float) -> float:
+    """A number between two, evenly."""
+    return low + (high - low) * float(rng.random())
+
+
+def chance(rng: np.random.Generator, probability: float) -> bool:
+    """True with a probability."""
+    return float(rng.random()) < probability
+
+
+def jitter(rng: np.random.Generator, colour: Colour, amount: int = 12) -> Colour:
+    """A colour near to another: all channels move together, and a little apart."""
+    together = int(rng.integers(-amount, amount + 1))
+    moved = rng.integers(-amount // 3, amount // 3 + 1, 3) + together + np.array(colour)
+    b, g, r = (min(max(int(value), 6), 248) for value in moved)
+    return b, g, r
 
 
 @dataclass(frozen=True)
@@ -23,12 +60,10 @@ class Camera:
     parallel to the image stays a rectangle; a shifted vanishing point stands for a turned camera.
     """
 
-    focal: float
-    """Pixels, like the vanishing point's column and row."""
+    focal: float  # pixels, like the vanishing point's column and row
     centre: float
     horizon: float
-    height: float
-    """Metres above the ground."""
+    height: float  # metres above the ground
 
     def project(self, points: object) -> np.ndarray:
         """Points (..., 3) in metres, Z > 0, to pixels (..., 2)."""
@@ -47,9 +82,9 @@ class Camera:
         """The corners (4, 2) in pixels of an upright rectangle that faces the camera."""
         return self.project([(x1, y1, z), (x1, y2, z), (x2, y2, z), (x2, y1, z)])
 
-    def wall(self, x: float, z1: object, z2: object, y1: object, y2: object) -> np.ndarray:
+    def wall(self, x: float, z1: Lengths, z2: Lengths, y1: Lengths, y2: Lengths) -> np.ndarray:
         """The corners (..., 4, 2) in pixels of upright rectangles along the street; the ends may be arrays (...)."""
-        near, far, low, high = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (z1, z2, y1, y2)))
+        near, far, low, high = np.broadcast_arrays(z1, z2, y1, y2)
         corners = np.empty((*near.shape, 4, 3))
         corners[..., 0] = x
         corners[..., 1] = np.stack([low, high, high, low], axis=-1)
@@ -77,24 +112,33 @@ class Camera:
         return self.focal * metres / depth
 
 
-@dataclass(frozen=True)
 class Light:
-    """Light and air of a scene."""
+    """Light and air of a scene, drawn by lot."""
 
-    weather: Weather
-    side: int
-    """Where the sun stands: -1 left, 1 right, 0 hidden."""
-    haze: Colour
-    sight: float
-    """Metres at which about a third of an object's colour is lost to haze."""
-    sky_top: Colour
-    sky_low: Colour
-    gain: tuple[float, float, float]
-    """Factors of blue, green and red on the finished image."""
-    noise: float
-    """Standard deviation of the sensor's noise, in grey levels."""
-    blur: float
-    """Standard deviation of the lens' blur in pixels."""
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.weather: Weather = pick(rng, ("sun", "overcast", "dusk"), (0.42, 0.4, 0.18))
+        # Standard deviations of the sensor's noise in grey levels, and of the lens' blur in pixels.
+        self.noise, self.blur = between(rng, 0.9, 2.0), pick(rng, (0.3, 0.38, 0.45, 0.52))
+        self.side = 0  # where the sun stands: -1 left, 1 right, 0 hidden
+        # The sky at the top and above the horizon; the colour of the air; metres at which about a third of an object's
+        # colour is lost to it; factors of blue, green and red on the finished image.
+        if self.weather == "sun":
+            self.sky_top, self.sky_low = jitter(rng, (212, 158, 108), 14), jitter(rng, (236, 222, 206), 8)
+            self.haze, self.sight = mix(self.sky_low, (220, 216, 210), 0.5), between(rng, 160, 420)
+            self.side = pick(rng, (-1, 1))
+            warm = between(rng, 0.0, 0.08)
+            self.gain = (1.02 - warm, 1.02, 1.03 + warm / 2)
+        elif self.weather == "overcast":
+            self.sky_top, self.sky_low = jitter(rng, (206, 200, 192), 14), jitter(rng, (228, 225, 220), 8)
+            self.haze, self.sight = scaled(self.sky_low, 0.93), between(rng, 90, 300)
+            level = between(rng, 0.8, 0.96)
+            self.gain = (level * 1.03, level, level * 0.98)
+        else:
+            self.sky_top, self.sky_low = jitter(rng, (128, 88, 66), 10), jitter(rng, (150, 160, 204), 14)
+            self.haze, self.sight = mix(self.sky_top, self.sky_low, 0.5), between(rng, 160, 320)
+            level = between(rng, 0.74, 0.9)
+            self.gain = (level * 1.08, level * 0.98, level)
+            self.noise += 0.5
 
     def haze_share(self, depth: float) -> float:
         """How much of an object's colour is lost to haze at a depth in metres."""
@@ -105,73 +149,49 @@ class Light:
         return mix(colour, self.haze, self.haze_share(depth))
 
 
-@dataclass(frozen=True)
 class Street:
-    """Where things are across the street, in metres to the right of the camera."""
+    """Where things are across the street, in metres to the right of the camera, drawn by lot."""
 
-    left_kerb: float
-    right_kerb: float
-    left_front: float
-    right_front: float
-    kind: Literal["street", "precinct"]
-    """precinct: paved from front to front, without cars."""
-    crossing: float | None
-    """Depth of a zebra crossing."""
-    asphalt: Colour
-    paving: Colour
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.precinct = chance(rng, 0.22)  # paved from front to front, without cars
+        # The camera's own lane is the right one; a shifted vanishing point shows more of one side.
+        self.right_kerb, self.left_kerb = between(rng, 1.7, 4.5), -between(rng, 3.4, 8.5)
+        self.right_front = self.right_kerb + between(rng, 2.6, 6.5)
+        self.left_front = self.left_kerb - between(rng, 2.6, 6.5)
+        # The depth of a zebra crossing.
+        self.crossing = between(rng, 9, 26) if not self.precinct and chance(rng, 0.45) else None
+        grey = int(rng.integers(84, 118))
+        self.asphalt: Colour = (grey + 3, grey + 1, grey)
+        pavings = ((150, 154, 158), (138, 146, 156), (128, 140, 158), (160, 160, 158), (124, 136, 150))
+        self.paving = jitter(rng, pick(rng, pavings), 10)
 
 
-@dataclass(frozen=True)
 class World:
-    """The plan: everything that the painters share."""
+    """The plan that the painters share, drawn by lot: a street, a camera in it and the weather."""
 
-    height: int
-    width: int
-    camera: Camera
-    light: Light
-    street: Street
+    def __init__(self, rng: np.random.Generator, height: int, width: int) -> None:
+        self.height, self.width = height, width
+        # (TILE, TILE) int16: fine and coarse grains, about -20 to 20, that repeat without a seam.
+        self.tile = _texture(rng)
+        self.camera = Camera(
+            focal=1.1 * width * between(rng, 0.88, 1.18),
+            centre=width * between(rng, 0.3, 0.7),
+            horizon=height * between(rng, 0.38, 0.46),
+            height=between(rng, 1.2, 1.55),
+        )
+        self.light, self.street = Light(rng), Street(rng)
 
-
-def plan(rng: np.random.Generator, height: int, width: int) -> World:
-    """Draw a street, a camera in it and the weather."""
-    camera = Camera(
-        focal=1.1 * width * between(rng, 0.88, 1.18),
-        centre=width * between(rng, 0.3, 0.7),
-        horizon=height * between(rng, 0.38, 0.46),
-        height=between(rng, 1.2, 1.55),
-    )
-    return World(height, width, camera, _light(rng), _street(rng))
-
-
-def _light(rng: np.random.Generator) -> Light:
-    weather: Weather = pick(rng, ("sun", "overcast", "dusk"), (0.42, 0.4, 0.18))
-    noise, blur = between(rng, 0.9, 2.0), pick(rng, (0.3, 0.38, 0.45, 0.52))
-    if weather == "sun":
-        top, low = jitter(rng, (212, 158, 108), 14), jitter(rng, (236, 222, 206), 8)
-        haze, sight, side = mix(low, (220, 216, 210), 0.5), between(rng, 160, 420), pick(rng, (-1, 1))
-        warm = between(rng, 0.0, 0.08)
-        gain = (1.02 - warm, 1.02, 1.03 + warm / 2)
-    elif weather == "overcast":
-        top, low = jitter(rng, (206, 200, 192), 14), jitter(rng, (228, 225, 220), 8)
-        haze, sight, side = scaled(low, 0.93), between(rng, 90, 300), 0
-        level = between(rng, 0.8, 0.96)
-        gain = (level * 1.03, level, level * 0.98)
-    else:
-        top, low = jitter(rng, (128, 88, 66), 10), jitter(rng, (150, 160, 204), 14)
-        haze, sight, side = mix(top, low, 0.5), between(rng, 160, 320), 0
-        level = between(rng, 0.74, 0.9)
-        gain, noise = (level * 1.08, level * 0.98, level), noise + 0.5
-    return Light(weather, side, haze, sight, top, low, gain, noise, blur)
+    def patch(self, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+        """A piece (height, width) of the tile from a place by lot."""
+        down, across = rng.integers(0, TILE, 2)
+        return self.tile[(np.arange(height) + down) % TILE][:, (np.arange(width) + across) % TILE]
 
 
-def _street(rng: np.random.Generator) -> Street:
-    kind: Literal["street", "precinct"] = "precinct" if chance(rng, 0.22) else "street"
-    # The camera's own lane is the right one; a shifted vanishing point shows more of one side.
-    right, left = between(rng, 1.7, 4.5), -between(rng, 3.4, 8.5)
-    right_front, left_front = right + between(rng, 2.6, 6.5), left - between(rng, 2.6, 6.5)
-    crossing = between(rng, 9, 26) if kind == "street" and chance(rng, 0.45) else None
-    grey = int(rng.integers(84, 118))
-    paving = pick(rng, ((150, 154, 158), (138, 146, 156), (128, 140, 158), (160, 160, 158), (124, 136, 150)))
-    return Street(
-        left, right, left_front, right_front, kind, crossing, (grey + 3, grey + 1, grey), jitter(rng, paving, 10)
-    )
+def _texture(rng: np.random.Generator) -> np.ndarray:
+    total = np.zeros((TILE, TILE), dtype=np.int16)
+    for block, weight in ((1, 10), (2, 10), (8, 12), (32, 10)):
+        grains = rng.integers(0, 256, (TILE // block, TILE // block), dtype=np.uint8)
+        wrapped = np.pad(grains, ((0, 1), (0, 1)), mode="wrap")
+        grown = cv2.resize(wrapped, (TILE + block, TILE + block), interpolation=cv2.INTER_LINEAR)[:TILE, :TILE]
+        total += ((grown.astype(np.int16) - 128) * weight) >> 7
+    return total

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from streetscenes.canvas import Canvas, bounds, faded, lay, solid
-from streetscenes.figures import draw, look_by_lot, shrunk
+from streetscenes.figures import Look, draw, shrunk
 from streetscenes.placing import walking_pose
 from streetscenes.skeleton import Pose
 
@@ -15,7 +15,7 @@ from streetscenes.skeleton import Pose
 def test_walker_is_as_high_as_asked(height: int) -> None:
     rng = np.random.default_rng(height)
     for _ in range(6):
-        figure = draw(height, look_by_lot(rng, child=height == 33), walking_pose(rng), int(rng.integers(-1, 2)))
+        figure = draw(height, Look(rng, child=height == 33), walking_pose(rng), int(rng.integers(-1, 2)))
         x1, y1, x2, y2 = bounds(figure.body) or (0, 0, 0, 0)
         assert (y1, y2) == (0, height)
         assert figure.body.shape == figure.pixels.shape[:2]
@@ -25,7 +25,7 @@ def test_walker_is_as_high_as_asked(height: int) -> None:
 
 
 def test_rider_has_the_bicycle_below_the_shoes() -> None:
-    figure = draw(120, look_by_lot(np.random.default_rng(1)), Pose("riding", 90.0, 0.4, 0.2, (0.3, 0.3)), 1)
+    figure = draw(120, Look(np.random.default_rng(1)), Pose("riding", 90.0, 0.4, 0.2, (0.3, 0.3)), 1)
     x1, y1, x2, y2 = bounds(figure.body) or (0, 0, 0, 0)
     assert y2 - y1 == 120
     assert figure.pixels.shape[0] > y2  # the wheels reach the ground
@@ -34,7 +34,7 @@ def test_rider_has_the_bicycle_below_the_shoes() -> None:
 
 
 def test_a_head_shows_skin_from_the_front_and_hair_from_behind() -> None:
-    look = look_by_lot(np.random.default_rng(5))
+    look = Look(np.random.default_rng(5))
     front = draw(200, look, Pose("standing", 0.0, 0.05, 0.0, (0.2, 0.2)), 0)
     back = draw(200, look, Pose("standing", 180.0, 0.05, 0.0, (0.2, 0.2)), 0)
     row, column = 14, int(front.axis)

@@ -10,7 +10,7 @@ from streetscenes.canvas import Canvas, bounds
 from streetscenes.layout import fitted_camera
 from streetscenes.scene import compose
 from streetscenes.settings import Kind
-from streetscenes.world import plan
+from streetscenes.world import World
 
 
 def shown(kind: Kind, *box: int) -> Person:
@@ -84,7 +84,7 @@ def test_what_hides_is_painted_over_the_hidden_part() -> None:
 
 
 def test_camera_follows_the_people() -> None:
-    drawn = plan(np.random.default_rng(0), 1024, 2048).camera
+    drawn = World(np.random.default_rng(0), 1024, 2048).camera
     people = tuple(shown("upright", 0, round(430 + h * 1.2 / 1.74 - h), 10, h) for h in (50, 80, 120, 300))
     assert fitted_camera(people, drawn, 1024, 2048).horizon == pytest.approx(430, abs=1)
     assert fitted_camera((), drawn, 1024, 2048).horizon == pytest.approx(0.4 * 1024)
