@@ -78,3 +78,7 @@ def test_the_table_of_differences_goes_into_a_document(
     document.write_text("before\n<!-- differences -->\nold\n<!-- /differences -->\nafter\n")
     spread("spread.md")
     assert document.read_text() == f"before\n<!-- differences -->\n{printed}<!-- /differences -->\nafter\n"
+    (tmp_path / "plots" / "ablation.md").write_text("| the table |\n\nits footer\n")
+    document.write_text(document.read_text() + "<!-- table -->\n<!-- /table -->\n")
+    spread("spread.md")
+    assert document.read_text().endswith("<!-- table -->\n| the table |\n<!-- /table -->\n")

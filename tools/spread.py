@@ -3,7 +3,8 @@
     python -m tools.spread [FILE]
 
 Reads plots/ablation.csv of a reproduced tree (for example after `dvc exp run -S 'seeds=[1,2,3,4,5,6]'`) and prints the
-table, or puts it into FILE between the lines `<!-- differences -->` and `<!-- /differences -->`.
+table, or puts it into FILE between the lines `<!-- differences -->` and `<!-- /differences -->`; and the ablation table of
+plots/ablation.md between `<!-- table -->` and `<!-- /table -->`, where FILE has these.
 """
 
 from __future__ import annotations
@@ -54,7 +55,10 @@ def main(*arguments: str) -> None:
     if not arguments:
         print(text)
         return
-    put(Path(arguments[0]), "differences", text)
+    document = Path(arguments[0])
+    put(document, "differences", text)
+    if "<!-- table -->" in document.read_text(encoding="utf-8"):
+        put(document, "table", Path("plots/ablation.md").read_text(encoding="utf-8").partition("\n\n")[0])
 
 
 if __name__ == "__main__":
