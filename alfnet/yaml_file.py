@@ -45,7 +45,7 @@ def read_yaml(path: str | os.PathLike[str], *, advice: str = "name another file"
     except ValueError:  # a NUL in the name
         raise AlfnetError(f"{str(path)!r}: no such file; {advice}") from None
     try:
-        content = YAML(typ="safe").load(text)
+        content = YAML(typ="safe", pure=True).load(text)
     except RecursionError:
         raise AlfnetError(f"{path}: nested too deeply for a file of settings") from None
     except (YAMLError, ValueError, TypeError, KeyError, AttributeError) as error:
