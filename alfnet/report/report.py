@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def make_report(params: Params, *, root: Path) -> Report:
             pedestrians=int((~outside(SUBSETS[0], ground_truth)).sum()),
         )
         write_page(folder / "index.html", content)
-        shown = next(one for one in sets if one.name == reference)
+        shown = next(_detection_sets(params, [one for one in results if one.name == reference], root, ground_truth))
         _write_sheet(root / "plots" / "detections.png", shown, find_image)
         _write_charts(root, frames)
         write_text(root / "plots" / "ablation.csv", ablation.csv())
@@ -146,22 +146,29 @@ def reference_variant(results: list[VariantResults]) -> str:
 
 def _detection_sets(
     params: Params, results: list[VariantResults], root: Path, ground_truth: GroundTruth
-) -> list[DetectionSet]:
-    sets = []
-    for result in results:
-        for seed in result.seeds:
-            own = ground_truth.of_fold(params.data.fold(seed))
-            steps = {}
-            for step in result.steps:
-                path = root / "detections" / result.name / str(seed) / f"step{step}.json"
-                if not path.is_file():
-                    raise AlfnetError(
-                        f"{path.relative_to(root).as_posix()}: no such file, variant {result.name} lacks it; "
-                        f"run: dvc repro detect@{result.name}-{seed}"
-                    )
-                steps[step] = read_detections(path, own)
-            sets.append(DetectionSet(result.name, steps, seed, own))
-    return sets
+) -> Iterator[DetectionSet]:
+    """Read one set after the other; a file that is missing is told before the first."""
+    places = [(result, seed, _step_files(result, seed, root)) for result in results for seed in result.seeds]
+    return (_detection_set(params, *place, ground_truth) for place in places)
+
+
+def _step_files(result: VariantResults, seed: int, root: Path) -> dict[int, Path]:
+    folder = root / "detections" / result.name / str(seed)
+    files = {step: folder / f"step{step}.json" for step in result.steps}
+    for path in files.values():
+        if not path.is_file():
+            raise AlfnetError(
+                f"{path.relative_to(root).as_posix()}: no such file, variant {result.name} lacks it; "
+                f"run: dvc repro detect@{result.name}-{seed}"
+            )
+    return files
+
+
+def _detection_set(
+    params: Params, result: VariantResults, seed: int, files: Mapping[int, Path], ground_truth: GroundTruth
+) -> DetectionSet:
+    own = ground_truth.of_fold(params.data.fold(seed))
+    return DetectionSet(result.name, {step: read_detections(path, own) for step, path in files.items()}, seed, own)
 
 
 def _write_charts(root: Path, frames: Mapping[str, pd.DataFrame]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +64,7 @@ class ExplorerData:
 
 def write_explorer_data(
     folder: Path,
-    sets: Sequence[DetectionSet],
+    sets: Iterable[DetectionSet],
     ground_truth: GroundTruth,
     find_image: FindImage,
     *,
@@ -76,7 +76,7 @@ def write_explorer_data(
 
     Args:
         folder: a new or empty folder; thumbnails/, images/ and outcomes/ are made in it.
-        sets: what can be chosen, in this order.
+        sets: what can be chosen, in this order. They may be read one at a time: while images are drawn by threads.
         ground_truth: all images of all sets.
         find_image: where the images are.
         ious: thresholds from which a detection is correct.
@@ -102,24 +102,25 @@ def write_explorer_data(
         ]
         return image.shape[1], image.shape[0], sizes[0], sizes[1]
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        drawn = list(pool.map(draw, range(len(ids))))
     counted = ~outside(SUBSETS[0], ground_truth)
     bytes_of_outcomes = 0
-    for number, chosen in enumerate(sets, start=1):
-        steps = {}
-        for step, detections in chosen.steps.items():
-            outcomes = list(all_outcomes(chosen.ground_truth, detections, ious, SUBSETS[:1]))
-            steps[str(step)] = _step_data(outcomes, ids)
-        text = f"alfnetExplorer.receive({number - 1},{_json(steps)});\n"
-        (folder / "outcomes" / f"{number:04d}.js").write_text(text, encoding="utf-8")
-        bytes_of_outcomes += len(text)
+    listed = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        drawing = [pool.submit(draw, number) for number in range(len(ids))]
+        try:
+            for number, chosen in enumerate(sets, start=1):
+                listed.append({"name": chosen.name, "seed": chosen.seed, "steps": list(chosen.steps)})
+                bytes_of_outcomes += _write_outcomes(folder / "outcomes", number, chosen, ious, ids)
+            drawn = [each.result() for each in drawing]
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
     index = {
         "ious": [f"{iou:g}" for iou in ious],
-        "reference": reference or sets[0].name,
+        "reference": reference or listed[0]["name"],
         "missKinds": [[name, NAMES[name], MISS_MEANINGS[name]] for name in _MISSES],
         "falseKinds": [[name, NAMES[name], FALSE_POSITIVE_MEANINGS[name]] for name in _FALSE_POSITIVES],
-        "sets": [{"name": s.name, "seed": s.seed, "steps": list(s.steps)} for s in sets],
+        "sets": listed,
         "images": [
             {
                 "name": _short_name(name, image_id),
@@ -135,6 +136,19 @@ def write_explorer_data(
     }
     sizes = np.array([(thumbnail, large) for _, _, thumbnail, large in drawn]).reshape(-1, 2).sum(axis=0)
     return ExplorerData(index, int(sizes[0]), int(sizes[1]), bytes_of_outcomes)
+
+
+def _write_outcomes(
+    folder: Path, number: int, chosen: DetectionSet, ious: Sequence[float], ids: npt.NDArray[np.int64]
+) -> int:
+    """Write the outcomes of the set with a number from 1 on; return the bytes."""
+    steps = {}
+    for step, detections in chosen.steps.items():
+        outcomes = list(all_outcomes(chosen.ground_truth, detections, ious, SUBSETS[:1]))
+        steps[str(step)] = _step_data(outcomes, ids)
+    text = f"alfnetExplorer.receive({number - 1},{_json(steps)});\n"
+    (folder / f"{number:04d}.js").write_text(text, encoding="utf-8")
+    return len(text)
 
 
 def _truths(ground_truth: GroundTruth, image_id: int, counted: npt.NDArray[np.bool_]) -> list[list[int]]:
@@ -161,8 +175,8 @@ def _step_data(outcomes: Sequence[Outcomes], ids: npt.NDArray[np.int64]) -> dict
     """
     detections, ground_truth = outcomes[0].detections, outcomes[0].ground_truth
     kinds = [error_kinds(one) for one in outcomes]
-    false_kinds = [[_place(_FALSE_POSITIVES, name) for name in kind.detections.tolist()] for kind in kinds]
-    miss_kinds = [[_place(_MISSES, name) for name in kind.misses.tolist()] for kind in kinds]
+    false_kinds = [_places(_FALSE_POSITIVES, kind.detections.tolist()) for kind in kinds]
+    miss_kinds = [_places(_MISSES, kind.misses.tolist()) for kind in kinds]
     scores = _thousandths(detections.scores).tolist()
     boxes = np.rint(detections.boxes).astype(np.int64).tolist()
     found = [np.where(one.found_by < 0, -1, _thousandths(np.nan_to_num(one.found_at))) for one in outcomes]
@@ -207,8 +221,9 @@ def _rows_by_image(image_ids: npt.NDArray[np.int64], key: npt.NDArray[np.float64
     return rows
 
 
-def _place(names: list[str], name: str) -> int:
-    return names.index(name) if name else -1
+def _places(kinds: Sequence[str], names: list[str]) -> list[int]:
+    places = {"": -1} | {name: place for place, name in enumerate(kinds)}
+    return [places[name] for name in names]
 
 
 def _box(box: npt.NDArray[np.float64]) -> list[int]:
