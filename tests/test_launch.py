@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from alfnet.errors import AlfnetError
 from alfnet.launch.jobs import is_alive, progress_in
 from alfnet.launch.lock_file import lock_fault, mend_lock
+from alfnet.launch.worktrees import git, present_state
 from tests.throwaway import environment, new_repository, run
 from tests.tiny import ROOT
 
@@ -195,6 +197,23 @@ def test_what_a_killed_launch_left_goes_with_the_next(toy: Path) -> None:
     assert "removed what an earlier launch left" in output
     assert len(run("git", "worktree", "list", cwd=toy).stdout.splitlines()) == 1
     assert not list((toy / ".scratch/launch").glob("*"))
+
+
+def test_the_present_state_is_had_while_another_program_locks_the_index(tmp_path: Path) -> None:
+    """As an editor or a prompt does for moments, when `git stash create` alone fails without a word."""
+    run("git", "init", "-q", cwd=tmp_path)
+    (tmp_path / "file").write_text("first")
+    run("git", "add", "file", cwd=tmp_path)
+    run("git", "-c", "user.name=a", "-c", "user.email=b", "commit", "-q", "-m", "first", cwd=tmp_path)
+    head = run("git", "rev-parse", "HEAD", cwd=tmp_path).stdout.strip()
+    (tmp_path / ".git/index.lock").touch()
+    assert present_state(tmp_path) == head
+    (tmp_path / "file").write_text("other")  # as long, and within the same second
+    state = present_state(tmp_path)
+    assert state != head
+    assert run("git", "show", f"{state}:file", cwd=tmp_path).stdout == "other"
+    with pytest.raises(AlfnetError, match=r"git show nothing: .*unknown revision"):
+        git(tmp_path, "show", "nothing")
 
 
 def test_progress_is_read_from_a_log() -> None:

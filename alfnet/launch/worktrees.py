@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,9 +30,7 @@ class Worktrees:
         self.root, self.folder = root, folder
         if git(root, "rev-parse", "--show-cdup").strip():
             raise AlfnetError(f"{root}: not the top folder of the repository; run this there")
-        # A commit of all changes to tracked files, which is on no branch; empty where there are none.
-        identity = ("-c", "user.name=alfnet launch", "-c", "user.email=launch@alfnet.invalid")
-        self.commit = git(root, *identity, "stash", "create").strip() or git(root, "rev-parse", "HEAD").strip()
+        self.commit = present_state(root)
         listed = git(root, "ls-files", "--others", "--exclude-standard", "-z")
         self.untracked = [Path(name) for name in listed.split("\0") if name]
         self.cache = subprocess.run(
@@ -69,6 +68,21 @@ class Worktrees:
         config.write()
 
 
+def present_state(root: Path) -> str:
+    """Return a commit, on no branch, of all changes to tracked files; HEAD where there are none.
+
+    It is made with a copy of the index: while another program, an editor or a prompt, holds the lock of the index itself,
+    `git stash create` fails without a word. The copy keeps the time, by which Git knows which files to read again.
+    """
+    identity = ("-c", "user.name=alfnet launch", "-c", "user.email=launch@alfnet.invalid")
+    index = root / git(root, "rev-parse", "--git-path", "index").strip()
+    with tempfile.TemporaryDirectory() as folder:
+        if index.is_file():
+            shutil.copy2(index, Path(folder) / "index")
+        changed = git(root, *identity, "stash", "create", GIT_INDEX_FILE=str(Path(folder) / "index")).strip()
+    return changed or git(root, "rev-parse", "HEAD").strip()
+
+
 @contextmanager
 def claimed(folder: Path) -> Iterator[Path]:
     """Make `folder` and own it within the block; `remove_left` leaves it alone until this process ends."""
@@ -98,14 +112,17 @@ def remove_left(root: Path, launches: Path) -> list[Path]:
     return left
 
 
-def git(root: Path, *arguments: str) -> str:
-    """Run Git in `root` and return its output; AlfnetError with Git's own words where it fails."""
+def git(root: Path, *arguments: str, **variables: str) -> str:
+    """Run Git in `root`, with more environment variables; return its output. AlfnetError with Git's words where it fails."""
     try:
-        result = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True)
+        result = subprocess.run(
+            ["git", *arguments], cwd=root, env=os.environ | variables, capture_output=True, text=True
+        )
     except FileNotFoundError:
         raise AlfnetError("git: no such command; install Git") from None
     if result.returncode:
-        raise AlfnetError(f"git {arguments[-1]}: {result.stderr.strip() or 'failed'}")
+        said = result.stderr.strip() or result.stdout.strip() or f"ended with {result.returncode}, without a word"
+        raise AlfnetError(f"git {' '.join(arguments)}: {said}")
     return result.stdout
 
 
