@@ -199,21 +199,35 @@ def test_what_a_killed_launch_left_goes_with_the_next(toy: Path) -> None:
     assert not list((toy / ".scratch/launch").glob("*"))
 
 
-def test_the_present_state_is_had_while_another_program_locks_the_index(tmp_path: Path) -> None:
-    """As an editor or a prompt does for moments, when `git stash create` alone fails without a word."""
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A Git repository with a file that holds "first"."""
     run("git", "init", "-q", cwd=tmp_path)
     (tmp_path / "file").write_text("first")
     run("git", "add", "file", cwd=tmp_path)
     run("git", "-c", "user.name=a", "-c", "user.email=b", "commit", "-q", "-m", "first", cwd=tmp_path)
-    head = run("git", "rev-parse", "HEAD", cwd=tmp_path).stdout.strip()
-    (tmp_path / ".git/index.lock").touch()
-    assert present_state(tmp_path) == head
-    (tmp_path / "file").write_text("other")  # as long, and within the same second
-    state = present_state(tmp_path)
+    return tmp_path
+
+
+def test_the_present_state_is_the_commit_where_files_were_written_anew(repository: Path) -> None:
+    """As dvc.lock by a `dvc repro` in a fresh clone, when `git stash create` fails without a word."""
+    head = run("git", "rev-parse", "HEAD", cwd=repository).stdout.strip()
+    assert present_state(repository) == head
+    (repository / "file").write_text("first")
+    os.utime(repository / "file", (1, 1))
+    assert present_state(repository) == head
+
+
+def test_the_present_state_is_had_while_another_program_locks_the_index(repository: Path) -> None:
+    head = run("git", "rev-parse", "HEAD", cwd=repository).stdout.strip()
+    (repository / ".git/index.lock").touch()
+    assert present_state(repository) == head
+    (repository / "file").write_text("other")  # as long, and within the same second
+    state = present_state(repository)
     assert state != head
-    assert run("git", "show", f"{state}:file", cwd=tmp_path).stdout == "other"
+    assert run("git", "show", f"{state}:file", cwd=repository).stdout == "other"
     with pytest.raises(AlfnetError, match=r"git show nothing: .*unknown revision"):
-        git(tmp_path, "show", "nothing")
+        git(repository, "show", "nothing")
 
 
 def test_progress_is_read_from_a_log() -> None:

@@ -71,16 +71,20 @@ class Worktrees:
 def present_state(root: Path) -> str:
     """Return a commit, on no branch, of all changes to tracked files; HEAD where there are none.
 
-    It is made with a copy of the index: while another program, an editor or a prompt, holds the lock of the index itself,
-    `git stash create` fails without a word. The copy keeps the time, by which Git knows which files to read again.
+    `git stash create` fails without a word where files were written anew with the same content, as `dvc.lock` by a
+    `dvc repro` in a fresh clone, so the index is refreshed first; and while another program, an editor or a prompt, holds
+    the index's lock, so both work with a copy. It keeps the time, by which Git knows which files to read again.
     """
     identity = ("-c", "user.name=alfnet launch", "-c", "user.email=launch@alfnet.invalid")
     index = root / git(root, "rev-parse", "--git-path", "index").strip()
     with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "index"
         if index.is_file():
-            shutil.copy2(index, Path(folder) / "index")
-        changed = git(root, *identity, "stash", "create", GIT_INDEX_FILE=str(Path(folder) / "index")).strip()
-    return changed or git(root, "rev-parse", "HEAD").strip()
+            shutil.copy2(index, copy)
+        git(root, "update-index", "-q", "--refresh", GIT_INDEX_FILE=str(copy), fine=(0, 1))
+        if git(root, "diff-index", "HEAD", GIT_INDEX_FILE=str(copy)).strip():
+            return git(root, *identity, "stash", "create", GIT_INDEX_FILE=str(copy)).strip()
+    return git(root, "rev-parse", "HEAD").strip()
 
 
 @contextmanager
@@ -112,15 +116,18 @@ def remove_left(root: Path, launches: Path) -> list[Path]:
     return left
 
 
-def git(root: Path, *arguments: str, **variables: str) -> str:
-    """Run Git in `root`, with more environment variables; return its output. AlfnetError with Git's words where it fails."""
+def git(root: Path, *arguments: str, fine: tuple[int, ...] = (0,), **variables: str) -> str:
+    """Run Git in `root`, with more environment variables, and return its output.
+
+    Raises AlfnetError with Git's own words where it ends with another code than the `fine` ones.
+    """
     try:
         result = subprocess.run(
             ["git", *arguments], cwd=root, env=os.environ | variables, capture_output=True, text=True
         )
     except FileNotFoundError:
         raise AlfnetError("git: no such command; install Git") from None
-    if result.returncode:
+    if result.returncode not in fine:
         said = result.stderr.strip() or result.stdout.strip() or f"ended with {result.returncode}, without a word"
         raise AlfnetError(f"git {' '.join(arguments)}: {said}")
     return result.stdout
