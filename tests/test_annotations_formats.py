@@ -508,3 +508,7 @@ def test_a_category_written_with_a_point_is_the_same_one(tmp_path: Path) -> None
         load_coco(tmp_path / "a.json", "person").annotations
     )
     assert load_coco(tmp_path / "b.json", "person").annotations
+    for wrong in (True, None, "1", [1]):
+        content["annotations"][0]["category_id"] = wrong
+        (tmp_path / "c.json").write_text(json.dumps(content))
+        assert "a number of `categories` was expected" in message(load_coco, tmp_path / "c.json", "person")

@@ -1,6 +1,6 @@
 """Make weights/photos.safetensors, the detector that comes with the project, with the profile `pennfudan`.
 
-    python -m tools.photos train models/photos/model.safetensors   # on all photographs, none kept for a test; half an hour
+    python -m tools.photos train models/photos/model.safetensors   # on all photographs; about 45 minutes of a core
     python -m tools.photos pack models/photos/model.safetensors
 
 `train` needs what the stages `cache_annotations` and `first_weights` have made, and goes on where it was stopped. `pack`
@@ -29,8 +29,6 @@ DETECT = {"nms_iou": 0.45}
 MEASURED = {"0.50 in cross-validation": 15.0, "0.75 in cross-validation": 81.8}
 """Miss rates in percent by IoU, for the file to say of itself: no photograph is left to test this detector, but five
 of the same settings have been, each on the fifth that it had not seen (docs/pennfudan.md, "Longer trainings")."""
-
-
 TRAIN = {"updates": 3000, "batch": 16, "images_per_device": 16, "weight_decay": 0.05}
 AUGMENT = {"brightness": [0.5, 1.6], "scale": [0.35, 1.0]}
 """Instead of the profile's: the longer trainings of docs/pennfudan.md."""

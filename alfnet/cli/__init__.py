@@ -87,7 +87,7 @@ def _refuse_empty(arguments: list[str]) -> None:
 
 @exit_with_message
 def main() -> None:
-    """Run the command line, of which a known command alone is built: with all, `alfnet evaluate` starts a third later."""
+    """Run the command line, of which a known command alone is built: all of them take time before any work."""
     _refuse_empty(sys.argv[1:])
     first = sys.argv[1] if len(sys.argv) > 1 else ""
     alone = first in COMMANDS and "_ALFNET_COMPLETE" not in os.environ

@@ -81,7 +81,7 @@ def present_state(root: Path) -> str:
         copy = Path(folder) / "index"
         if index.is_file():
             shutil.copy2(index, copy)
-        git(root, "update-index", "-q", "--refresh", GIT_INDEX_FILE=str(copy), fine=(0, 1))
+        git(root, "update-index", "-q", "--refresh", GIT_INDEX_FILE=str(copy), accepted=(0, 1))
         if git(root, "diff-index", "HEAD", GIT_INDEX_FILE=str(copy)).strip():
             return git(root, *identity, "stash", "create", GIT_INDEX_FILE=str(copy)).strip()
     return git(root, "rev-parse", "HEAD").strip()
@@ -116,10 +116,10 @@ def remove_left(root: Path, launches: Path) -> list[Path]:
     return left
 
 
-def git(root: Path, *arguments: str, fine: tuple[int, ...] = (0,), **variables: str) -> str:
+def git(root: Path, *arguments: str, accepted: tuple[int, ...] = (0,), **variables: str) -> str:
     """Run Git in `root`, with more environment variables, and return its output.
 
-    Raises AlfnetError with Git's own words where it ends with another code than the `fine` ones.
+    Raises AlfnetError with Git's own words where it ends with a code that is not among the `accepted` ones.
     """
     try:
         result = subprocess.run(
@@ -127,7 +127,7 @@ def git(root: Path, *arguments: str, fine: tuple[int, ...] = (0,), **variables: 
         )
     except FileNotFoundError:
         raise AlfnetError("git: no such command; install Git") from None
-    if result.returncode not in fine:
+    if result.returncode not in accepted:
         said = result.stderr.strip() or result.stdout.strip() or f"ended with {result.returncode}, without a word"
         raise AlfnetError(f"git {' '.join(arguments)}: {said}")
     return result.stdout

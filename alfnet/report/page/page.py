@@ -48,7 +48,7 @@ HEADINGS = {
 }
 RENDERED = (
     "The images are rendered street scenes in CityPersons' formats, with their annotations known exactly; no figure here "
-    "says anything about real streets. They were made easy so that two minutes of training teach something: people wear "
+    "says anything about real streets. They were made easy so that minutes of training teach something: people wear "
     "strong colours on a muted street, and their heights were chosen where thin networks can learn them."
 )
 _SCRIPTS = ("state.js", "charts.js", "explorer.js", "main.js")
