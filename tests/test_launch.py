@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from alfnet.errors import AlfnetError
 from alfnet.launch.jobs import is_alive, progress_in
-from alfnet.launch.lock_file import lock_fault, mend_lock
+from alfnet.launch.lock_file import leave_out, lock_fault, mend_lock, record, recorded
 from alfnet.launch.worktrees import git, present_state
 from tests.throwaway import environment, new_repository, run
 from tests.tiny import ROOT
@@ -158,12 +158,15 @@ def test_a_failing_job_leaves_the_others_running_and_names_its_log(toy: Path) ->
     log = Path(output.split("its log: ")[1].splitlines()[0])
     assert "this one fails" in log.read_text()
     assert len(run("git", "worktree", "list", cwd=toy).stdout.splitlines()) == 1
-    # Mended, only this one runs; the others come from the run cache, with the change that was not committed.
+    # What is done is collected, with the change that was not committed; mended, only the job that failed runs.
+    assert (toy / "evaluate/b-1.txt").read_text() == "evaluate b-1 changed"
     code, output = end(start(toy))
     assert code == 0, output
+    assert "b-1: " not in output
+    assert "Stage 'train@b-1' didn't change, skipping" in output
+    assert "Stage 'evaluate@a-2' didn't change, skipping" in output
     assert runs(toy, "train-a-1") == 1
     assert runs(toy, "train-a-2") == 2
-    assert (toy / "evaluate/b-1.txt").read_text() == "evaluate b-1 changed"
     assert not log.exists(), "logs stay until the next launch"
 
 
@@ -251,6 +254,30 @@ def test_a_lock_file_is_whole_or_not(tmp_path: Path) -> None:
     assert lock_fault(path) == "lacks part of its content"
     path.write_text("schema: '2.0'\nstages:\n  a: {")
     assert lock_fault(path) == "is no YAML"
+
+
+def test_a_job_gets_its_part_of_the_lock_file_and_what_it_records_is_collected(repository: Path) -> None:
+    run("dvc", "init", "-q", cwd=repository)
+    path, job = repository / "dvc.lock", repository / "job.lock"
+    text = (ROOT / "dvc.lock").read_text()
+    path.write_text(text)
+    job.write_text(text)
+    leave_out(job, lambda stage: not stage.startswith("cache"))
+    assert set(recorded(job, ["cache_annotations@val", "train@a-1"])) == {"cache_annotations@val"}
+    assert lock_fault(job) is None
+    job.write_text(job.read_text().replace("cmd: python stages/cache_annotations.py", "cmd: python other.py"))
+    record(repository, recorded(job, ["cache_annotations@val"]))
+    # As DVC would have written it: in its place, and nothing else touched.
+    command = "cmd: python stages/cache_annotations.py --split val"
+    assert path.read_text() == text.replace(command, "cmd: python other.py --split val")
+    record(repository, {})
+    missing = repository / "missing.lock"
+    leave_out(missing, lambda stage: True)
+    assert not missing.exists()
+    assert recorded(missing, ["a"]) == {}
+    path.unlink()
+    record(repository, recorded(job, ["cache_annotations@val"]))
+    assert lock_fault(path) is None
 
 
 @pytest.mark.parametrize("content", ["", '{"a": '])

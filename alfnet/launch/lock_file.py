@@ -1,11 +1,15 @@
-"""dvc.lock, and DVC's list of who uses what, after a kill: DVC writes both in place, so they may be cut short."""
+"""dvc.lock: its parts for a job and what a job recorded; and what a kill leaves of it, since DVC writes it in place."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+from alfnet.files import write_text
 
 
 def lock_fault(path: Path) -> str | None:
@@ -51,6 +55,53 @@ def mend_lock(root: Path) -> str | None:
         "the next dvc repro restores every stage from the run cache (or take the last committed one: "
         "git checkout dvc.lock)"
     )
+
+
+def leave_out(path: Path, unneeded: Callable[[str], bool]) -> None:
+    """Drop the stages of a lock file whose name is `unneeded`.
+
+    DVC reads and writes the whole file for every stage that it records, some seconds where it has thousands of lines.
+    """
+    content = _read(path)
+    for name in [name for name in content.get("stages", {}) if unneeded(name)]:
+        del content["stages"][name]
+    if content:
+        _write(path, content)
+
+
+def recorded(path: Path, names: list[str]) -> dict[str, Any]:
+    """Return what a lock file holds of the stages of these names."""
+    stages = _read(path).get("stages", {})
+    return {name: stages[name] for name in names if name in stages}
+
+
+def record(root: Path, stages: Mapping[str, Any]) -> None:
+    """Put what DVC recorded of `stages` in other folders of the repository into the lock file of `root`.
+
+    All at once, where a `dvc repro` that restores them one by one writes the file for each. Nothing is taken on trust: the
+    next `dvc repro` compares every file with what stands there, and runs a stage for which it does not hold.
+    """
+    from dvc.repo import Repo
+
+    if not stages:
+        return
+    path = root / "dvc.lock"
+    with Repo(str(root), _wait_for_lock=True) as repo, repo.lock:
+        content = _read(path) or {"schema": "2.0"}
+        content.setdefault("stages", {}).update(stages)
+        _write(path, content)
+
+
+def _read(path: Path) -> Any:
+    from dvc.utils.serialize import parse_yaml_for_update
+
+    return parse_yaml_for_update(path.read_text(), str(path)) if path.is_file() else {}
+
+
+def _write(path: Path, content: Any) -> None:
+    from dvc.utils.serialize import dumps_yaml
+
+    write_text(path, dumps_yaml(content))
 
 
 def _drop_broken_list(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`alfnet launch`: what `dvc repro` would run per variant and seed, side by side; then `dvc repro` collects it."""
+"""`alfnet launch`: what `dvc repro` would run per variant and seed, side by side; then `dvc repro` checks it and goes on."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -22,13 +23,15 @@ from rich.table import Table
 
 from alfnet.errors import AlfnetError
 from alfnet.launch.jobs import Job, is_alive, progress_in, stop_group
-from alfnet.launch.lock_file import mend_lock
+from alfnet.launch.lock_file import leave_out, mend_lock, record, recorded
 from alfnet.launch.worktrees import Worktrees, claimed, remove_left
 from alfnet.params import Params
 
 FIRST = ("parameters", "cache_annotations", "ground_truth", "first_weights")
 """What all jobs need, and what these need themselves; it runs in the project's folder before them."""
 PER_SEED = ("train", "validate", "detect", "evaluate")
+AFTER = ("summarise", "deploy", "report")
+"""What depends on the jobs, and no job on it."""
 RUNS_AT_MOST = 3
 """A job that was killed (not one that failed) is started again, to go on from its checkpoint."""
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -114,7 +117,7 @@ def pending(root: Path, params: Params) -> list[_Progress]:
         _Progress(variant, seed)
         for variant in params.variants
         for seed in params.seeds
-        if listed & {f"{stage}@{variant}-{seed}" for stage in PER_SEED}
+        if listed & set(_stages_of(f"{variant}-{seed}"))
     ]
 
 
@@ -142,6 +145,7 @@ def _run(root: Path, launches: Path, rows: list[_Progress], options: Options, ru
             raise
         finally:
             work.clean()
+        work.collect()
     failed = [row for row in rows if row.state == "failed"]
     for row in failed:
         print(f"failed: {row.name}; its log: {row.log}", file=sys.stderr)
@@ -162,6 +166,7 @@ class _Work:
         self.trees = Worktrees(root, folder / "trees")
         self.started = time.monotonic()
         self.said: dict[str, str] = {}
+        self.recorded: dict[str, Any] = {}
         scratch = Path(os.environ.get("ALFNET_SCRATCH", root / ".scratch")).resolve()
         self.environment = {"ALFNET_SCRATCH": str(scratch)}
         if runtime == "native" and not options.gpus and options.on == "local":
@@ -211,6 +216,14 @@ class _Work:
             if row.job is not None:
                 self.trees.remove(row.job.folder)
 
+    def collect(self) -> None:
+        """Put the results of the jobs that are done into the project's folder, from the cache that they share with it."""
+        if not self.recorded:
+            return
+        record(self.root, self.recorded)
+        # Where that fails, `dvc repro`, which follows, says why or mends it. Forced, as it would be there.
+        _dvc(self.root, "checkout", "--quiet", "--force", *self.recorded)
+
     def table(self) -> Table:
         """What the terminal shows."""
         done = sum(1.0 if row.state in ("done", "failed") else row.part for row in self.rows)
@@ -243,7 +256,9 @@ class _Work:
                 environment = dict(self.environment)
                 if self.options.gpus:
                     environment["CUDA_VISIBLE_DEVICES"] = str(self.options.gpus[row.slot % len(self.options.gpus)])
-                row.job = Job(row.variant, row.seed, self.trees.make(row.name), environment)
+                tree = self.trees.make(row.name)
+                leave_out(tree / "dvc.lock", partial(_is_of_others, row.name))
+                row.job = Job(row.variant, row.seed, tree, environment)
         # Ctrl-C reaches all processes of a terminal, but it is this one that stops the jobs; it waits until they are noted.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -279,6 +294,7 @@ class _Work:
         assert row.job is not None
         if code == 0:
             _copy_timings(row.job.folder, self.root)
+            self.recorded |= recorded(row.job.folder / "dvc.lock", _stages_of(row.name))
         self.trees.remove(row.job.folder)
 
     def _ended(self, row: _Progress) -> bool:
@@ -326,6 +342,15 @@ def _executor(logs: Path, options: Options) -> Any:
         **{"array_parallelism": options.at_once, "stderr_to_stdout": True, "use_srun": False, **options.slurm}
     )
     return executor
+
+
+def _stages_of(job: str) -> list[str]:
+    return [f"{stage}@{job}" for stage in PER_SEED]
+
+
+def _is_of_others(job: str, stage: str) -> bool:
+    """Whether a job needs nothing of a stage, by the stage's name."""
+    return stage.split("@")[0] in PER_SEED + AFTER and stage not in _stages_of(job)
 
 
 def _copy_timings(worktree: Path, root: Path) -> None:
