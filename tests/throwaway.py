@@ -104,7 +104,7 @@ def _reproduce(folder: Path) -> None:
     assert {"dataset@synthetic", "summarise@mobilenet-2s", "report"} <= ran(output)
     for variant in VARIANTS:
         for seed in SEEDS:
-            assert f"Stage 'train@{variant}-{seed}' is cached - skipping run" in output, "ran in a worktree"
+            assert f"Stage 'train@{variant}-{seed}' didn't change, skipping" in output, "ran in a worktree"
             assert f"{variant}-{seed}: done" in output
     run("dvc", "remote", "add", "-q", "-d", "local", str(folder.parent / "remote"), cwd=folder)
     commit(folder)
