@@ -1,5 +1,5 @@
 # make repro   the whole pipeline on the current params.yaml, trainings side by side, then the table
-# make quick   the unit tests: neither `dvc repro` nor a training
+# make quick   units of the method, the protocol and what they read: no training, no `dvc repro`, no other program
 # make test    the tests, on all cores; .ci/run adds those marked long (pipelines again and again), make test-all also those that
 #              take minutes each, or install and start services
 # make lint    ruff and mypy
@@ -39,8 +39,11 @@ repro: environment
 # A file's tests stay in one process, so that they share what is made once, in the order of tests/conftest.py; each process
 # computes with one thread.
 TOGETHER := -n auto --dist loadfile --no-loadscope-reorder
+UNITS := $(wildcard $(patsubst %,tests/test_%.py,annotations_[!r]* boxes_* detection_* evaluation_* network_* reading_* \
+  report_[!cr]* training_* docs errors files images outputs params profiles structure supply yaml_file))
 quick: environment
-	@OMP_NUM_THREADS=1 python -m pytest $(TOGETHER) -m 'not slow and not long and not training and not pipeline and not fresh'
+	@OMP_NUM_THREADS=1 python -m pytest $(TOGETHER) $(UNITS) \
+	  -m 'not costly and not slow and not long and not training and not pipeline and not fresh'
 
 schema: environment
 	@alfnet schema

@@ -55,6 +55,7 @@ def cache_file(tmp_path: Path) -> Path:
     return tmp_path / "val.json"
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_equals_the_published_caches(shared: Path, tmp_path: Path, split: Split) -> None:
     data = shared / "data" / "citypersons"
@@ -69,6 +70,7 @@ def test_equals_the_published_caches(shared: Path, tmp_path: Path, split: Split)
     assert counts == dict(zip(("images", "pedestrians", "ignore_regions"), figures, strict=True))
 
 
+@pytest.mark.costly
 def test_visible_boxes_belong_to_their_pedestrians(shared: Path, tmp_path: Path) -> None:
     path = shared / "data" / "citypersons" / "anno_train.mat"
     write_training_cache(path, "train", tmp_path / "cache.json", **SIZE)

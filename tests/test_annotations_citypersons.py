@@ -93,6 +93,7 @@ def test_written_file_has_the_types_of_the_real_ones(tmp_path: Path) -> None:
     assert {one[0, 0]["bbs"].dtype for one in cell[0]} == {np.dtype(np.float64)}
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_rewritten_real_file_is_the_real_file(shared: Path, tmp_path: Path, split: Split) -> None:
     real = shared / "data" / "citypersons" / f"anno_{split}.mat"

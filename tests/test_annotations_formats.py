@@ -401,6 +401,7 @@ def test_frame_names() -> None:
     assert frame_of("FudanPed00001") is None
 
 
+@pytest.mark.costly
 def test_caltech_training_rule_on_the_real_test_set(shared: Path) -> None:
     # The published cache (docs/method.md#caltech-annotations): 3,538 pedestrians, 4,058 ignore regions, 4,024 images.
     content = json.loads((shared / "data" / "caltech" / "annotations_new.json").read_text())

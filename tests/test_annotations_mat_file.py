@@ -79,6 +79,7 @@ def test_the_reader_gives_what_scipy_gives(tmp_path: Path, compressed: bool) -> 
         assert_same(ours[name], theirs[name])
 
 
+@pytest.mark.costly
 def test_real_files_as_scipy_reads_them(shared: Path, golden: Path) -> None:
     files = [*(shared / "data" / "citypersons").glob("anno_*.mat"), golden / "caltech_samples" / "V000.vbb"]
     assert len(files) == 3

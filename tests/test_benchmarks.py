@@ -58,6 +58,7 @@ def test_runtimes_take_turns_and_the_first_round_does_not_count() -> None:
     assert lines[2:] == ["| eager | 3.000 | 1.00 |  |  |  |", "| other | 1.000 | 0.38 |  |  | 1.5 |"]
 
 
+@pytest.mark.long
 @pytest.mark.training
 def test_every_kind_of_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With tiny work: each line has its figure and its ratio."""

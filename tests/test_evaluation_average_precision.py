@@ -58,6 +58,7 @@ def test_equals_cocoeval_with_more_than_100_detections_an_image(golden: Path, tm
     assert found == pytest.approx(by_cocoeval(truth_file, detections, tmp_path), abs=1e-9)
 
 
+@pytest.mark.costly
 def test_equals_cocoeval_on_published_detections(shared: Path, tmp_path: Path) -> None:
     truth_file = shared / "data" / "citypersons" / "val_gt.json"
     path = shared / "data" / "detections" / "alfnet_resnet50_2s.json"

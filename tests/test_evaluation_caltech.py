@@ -91,6 +91,7 @@ def setting_of(record: dict[str, Any], flagged: bool) -> Subset:
     return replace(subset, name=name, margin=margin)
 
 
+@pytest.mark.costly
 def test_all_official_figures(caltech: Path, annotations: dict[str, Any]) -> None:
     expected = json.loads((caltech / "expected.json").read_text())
     assert len(expected["records"]) == 196

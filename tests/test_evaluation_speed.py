@@ -38,6 +38,7 @@ def test_53039_detections_take_a_few_times_what_reading_json_takes(tmp_path: Pat
     assert seconds(evaluating) < 8 * seconds(reading)
 
 
+@pytest.mark.costly
 def test_memory_does_not_grow_with_the_text_of_a_list(tmp_path: Path) -> None:
     truth, found = benchmark.make_files(tmp_path, seed=1, number=20_000)
     assert benchmark.run(benchmark._OURS, ["evaluate", str(truth), str(found)]).megabytes < 200

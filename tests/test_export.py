@@ -228,6 +228,7 @@ def test_boxes_of_half_the_image_may_differ_by_what_rounding_makes_of_them() -> 
         checked_difference(Off(model, 1.01), model, export)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backbone", ["resnet50", "mobilenet"])
 def test_the_fine_maps_and_the_last_convolutions_stay_in_float(backbone: str) -> None:
     """Told by the sizes of the maps, of which `sensitive_nodes` knows nothing."""

@@ -29,6 +29,7 @@ def run(tmp_path: Path, *sections: str) -> tuple[int, str]:
     return code, out.read_text()
 
 
+@pytest.mark.long
 @pytest.mark.training
 def test_equal_sets_and_agreement_pass(tmp_path: Path) -> None:
     code, table = run(tmp_path, "sets", "agreement")
@@ -271,6 +272,7 @@ def test_the_first_weights_train_the_whole_backbone() -> None:
     assert distance([torch.tensor([3.0, 4.0])], [torch.tensor([3.0, 0.0])]) == pytest.approx(4 / 3)
 
 
+@pytest.mark.long
 def test_it_needs_neither_dvc_nor_a_parameter_file(tmp_path: Path, root: Path) -> None:
     """Nor, by way of what is imported, anything outside the extra `train`."""
     code = (

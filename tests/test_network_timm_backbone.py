@@ -39,6 +39,7 @@ def test_maps_are_timms_own_of_the_normalised_rgb_image() -> None:
         torch.testing.assert_close(each, wanted, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.costly
 def test_the_seed_alone_decides_the_weights_and_torchs_numbers_stay() -> None:
     torch.manual_seed(1)
     before = torch.get_rng_state()
@@ -49,6 +50,7 @@ def test_the_seed_alone_decides_the_weights_and_torchs_numbers_stay() -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.costly
 def test_saved_and_loaded(tmp_path: Path) -> None:
     net = model()
     net.save(tmp_path / "m.safetensors")
@@ -67,6 +69,7 @@ def test_fixed_and_frozen_parts() -> None:
     assert moved == {"layer2", "layer3", "layer4"}
 
 
+@pytest.mark.costly
 def test_weights_from_a_local_file(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 

@@ -123,6 +123,7 @@ def test_result_folder(videos: Path, tmp_path: Path) -> None:
         read_detections(results.parent, truth)
 
 
+@pytest.mark.costly
 def test_the_official_figure_from_the_official_files(shared: Path, tmp_path: Path) -> None:
     """The whole way, from result files and a ground truth in COCO's layout, by the 2014 toolbox' rules."""
     caltech = shared / "data" / "caltech"

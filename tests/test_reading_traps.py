@@ -40,6 +40,7 @@ def said(truth: GroundTruth, ids: np.ndarray, boxes: np.ndarray, scores: np.ndar
 # -- silence --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.costly
 def test_published_detections_are_no_trap(shared: Path, val: GroundTruth) -> None:
     files = [path for path in (shared / "data" / "detections").rglob("*.json") if path.name != "expected.json"]
     assert len(files) == 7

@@ -72,6 +72,7 @@ def test_the_document_tells_what_was_measured_and_what_was_not(root: Path, monke
     assert "| decoded images: 2,112 x 6,291,456 bytes, once for all trainings | 13.29 GB |" in text
 
 
+@pytest.mark.long
 @pytest.mark.pipeline
 def test_parts_run_one_at_a_time(tmp_path: Path) -> None:
     """Without the annotations no part runs, and the rest of the document is there."""

@@ -80,6 +80,7 @@ def test_full_disks_races_and_signals_leave_whole_results(attempt) -> None:
     assert not faults
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spoilt", [False, True])
 def test_killed_runs_are_compared_with_the_reference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoilt: bool

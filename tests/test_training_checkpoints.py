@@ -65,6 +65,7 @@ def test_a_shorter_run_takes_no_later_checkpoint(fabric, saved):
     assert not saved.load(fabric, state(fabric), updates=1)
 
 
+@pytest.mark.costly
 def test_every_damage_is_passed_over_with_a_word(fabric, saved, capsys):
     newest = sorted(saved.folder.glob("*.ckpt"))[-1]
     content = newest.read_bytes()
@@ -124,6 +125,7 @@ def test_another_fingerprint_has_another_folder(fabric, saved, tmp_path):
     assert other.newest() == 0
 
 
+@pytest.mark.costly
 def test_a_folder_belongs_to_one_process(tmp_path):
     checkpoints = Checkpoints(tmp_path, "v-1", FINGERPRINT)
     holder = (

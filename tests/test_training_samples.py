@@ -98,6 +98,7 @@ def test_a_batch_holds_what_the_network_needs(folder: Path) -> None:
     assert same(batch.to("cpu"), batch)
 
 
+@pytest.mark.costly
 def test_samples_do_not_depend_on_workers_order_or_global_random_states(folder: Path) -> None:
     expected = run(make(folder))
     assert len(expected) == 12
@@ -171,6 +172,7 @@ def test_devices_share_each_update(folder: Path) -> None:
         UpdateBatches(seed=0, images=7, batch=6, images_per_device=4, first_update=0, updates=1)
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("workers", [0, 1])
 def test_missing_picture_is_one_clean_message(folder: Path, workers: int) -> None:
     images = [cached(i) for i in range(IMAGES + 1)]  # the last has no file

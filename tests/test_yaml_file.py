@@ -19,6 +19,7 @@ def test_values_of_every_kind(tmp_path: Path) -> None:
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(
     ("content", "said"),
     [
