@@ -46,8 +46,11 @@ def run(
     peak, over, stopped = [0], threading.Event(), [False]
 
     def watch() -> None:
-        while not over.wait(INTERVAL):
+        pause = INTERVAL
+        while not over.wait(pause):
+            before = time.monotonic()
             peak[0] = max(peak[0], memory(process.pid))
+            pause = max(INTERVAL, 20 * (time.monotonic() - before))  # with gigabytes a look takes a processor for a while
             if stop():
                 stopped[0] = True
                 os.killpg(process.pid, 9)
