@@ -50,7 +50,8 @@ def run(
         while not over.wait(pause):
             before = time.monotonic()
             peak[0] = max(peak[0], memory(process.pid))
-            pause = max(INTERVAL, 20 * (time.monotonic() - before))  # with gigabytes a look takes a processor for a while
+            # A look at gigabytes takes a while of a processor, which the command may want.
+            pause = max(INTERVAL, 20 * (time.monotonic() - before))
             if stop():
                 stopped[0] = True
                 os.killpg(process.pid, 9)
