@@ -78,7 +78,6 @@ def evaluate(
     The two files are given as arguments, first the ground truth, or as options.
     """
     truth, found = given_files([truth_argument, found_argument], ground_truth, detections)
-    from alfnet.evaluation.explain import parse_got
     from alfnet.evaluation.run import evaluate_and_print
     from alfnet.evaluation.subsets import SUBSETS, parse_subset, read_subsets
     from alfnet.outputs import check_outputs, check_replaceable, json_with, starts_with
@@ -89,8 +88,11 @@ def evaluate(
     known = None if subsets is None else read_subsets(subsets)
     more = [parse_subset(text) for text in subset or ()]
     figures = [*(got or ()), *(got_from or ())]
-    for text in figures:  # before any work
-        parse_got(text, [*(known or SUBSETS), *more])
+    if figures:
+        from alfnet.evaluation.explain import parse_got
+
+        for text in figures:  # before any work
+            parse_got(text, [*(known or SUBSETS), *more])
     check_replaceable(page, "page", starts_with("<!doctype html>\n<!-- alfnet explorer"))
     evaluate_and_print(
         truth,

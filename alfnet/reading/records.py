@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import sys
 import zlib
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from alfnet.errors import AlfnetError
 
@@ -127,6 +130,10 @@ def read_content(path: Path) -> tuple[str, list[str]]:
 def parse_json(path: Path, text: str) -> Any:
     """Parse JSON. Raises AlfnetError that tells a file cut short, JSON Lines and other damage apart."""
     try:
+        return orjson.loads(text)  # four times as fast
+    except orjson.JSONDecodeError:
+        pass  # what orjson refuses and Python's own reads (NaN, for one), and what is wrong where both refuse
+    try:
         return json.loads(text)
     except RecursionError:
         raise AlfnetError(f"{path}: JSON nested too deeply to be a ground truth or a list of detections") from None
@@ -169,6 +176,13 @@ def check_records(
     `other_names` maps a key to names that people use for it: the message then says which to rename.
     """
     total = f"of {len(records)} {noun}s"
+    if keys and set(map(type, records)) <= {dict}:
+        try:  # all keys of all records at once, some ten times as fast as asking for each
+            deque(map(itemgetter(*keys), records), maxlen=0)
+        except KeyError:
+            pass
+        else:
+            return
     others = [i for i, record in enumerate(records) if type(record) is not dict]
     if others:
         example = f"{noun} {others[0] + first} is {shorten(records[others[0]])}"
@@ -192,7 +206,7 @@ def number_column(
 
     Raises AlfnetError for anything else, with count and example.
     """
-    values = [record[key] for record in records]
+    values = list(map(itemgetter(key), records))
     allowed = {int, float, bool} if flag else {int, float}
     if not set(map(type, values)) <= allowed:
         wrong = [i for i, value in enumerate(values) if type(value) not in allowed]
@@ -207,7 +221,7 @@ def box_column(path: Path, records: Sequence[dict[str, Any]], noun: str, *, firs
 
     Raises AlfnetError for anything else than four numbers, with count and example.
     """
-    boxes = [record["bbox"] for record in records]
+    boxes = list(map(itemgetter("bbox"), records))
 
     def is_box(box: Any) -> bool:
         return type(box) is list and len(box) == 4 and all(type(value) in (int, float) for value in box)
