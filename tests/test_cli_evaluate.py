@@ -57,6 +57,8 @@ def test_what_is_missing_or_twice(files: tuple[Path, Path]) -> None:
         (("--gt", truth, "--dt", found, found), "given as options already"),
         (("-", "-"), "only one of"),
         ((truth, found, "--protocol", "kitti"), "protocol 'kitti'"),
+        ((truth, found, "--images", "images"), "say where to write it: --page"),
+        ((truth, found, "--out", "-"), "--out -: is written as a whole file"),
         ((truth, found, "--subsets", "none"), "neither a file nor a published set"),
         ((truth, found, "--detection-width", "wide"), "expected given or 0.41h"),
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from alfnet.evaluation.explain import explain_figures, parse_got
 from alfnet.evaluation.miss_rate import evaluate, iou_key
 from alfnet.evaluation.other_rules import Overlaps, Setting, miss_rate_by
 from alfnet.evaluation.protocol import CITYPERSONS, CROWDHUMAN
-from alfnet.evaluation.subsets import EVERYTHING, SUBSETS, Subset
+from alfnet.evaluation.subsets import EVERYTHING, PUBLISHED, SUBSETS, Subset
 from alfnet.reading.ground_truth import GroundTruth
 from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
@@ -145,6 +146,43 @@ def test_12_19_is_answered_with_truncation(published: Case) -> None:
 @pytest.mark.parametrize("got", ["12.01", "12", "0.1201", "12.012"])
 def test_the_protocol_s_own_figure(published: Case, got: str) -> None:
     assert explain_figures(*published, [parse_got(got)]).is_protocol
+
+
+def test_a_file_with_the_fault_itself_is_told(published: Case) -> None:
+    truth, found = published
+    cut = replace(found, boxes=np.trunc(found.boxes), warnings=("all boxes have whole numbers",))
+    answer = explain_figures(truth, cut, [parse_got("12.19")])
+    assert answer.is_protocol
+    assert "in the file of detections may have moved it" in answer.text
+    assert "all boxes have whole numbers" in answer.text
+
+
+def test_a_figure_has_the_threshold_that_was_evaluated(published: Case) -> None:
+    assert parse_got("36.48", iou=0.75).iou == 0.75
+    assert parse_got("reasonable@0.5=12.01", iou=0.75).iou == 0.5
+    assert explain_figures(*published, [parse_got("36.48", iou=0.75)]).is_protocol
+
+
+def test_a_ground_truth_without_visible_ratios(published: Case) -> None:
+    truth, found = published
+    blind = replace(truth, visible_ratios=np.full_like(truth.visible_ratios, np.nan))
+    with pytest.raises(AlfnetError, match="'reasonable' needs vis_ratio"):
+        explain_figures(blind, found, [parse_got("reasonable=12.19")])
+    answer = explain_figures(blind, found, [parse_got("31.87", PUBLISHED["heights"])])
+    assert answer.explanations
+    assert not any("visible" in explanation.sentence for explanation in answer.explanations)
+    assert "from 100 px" in answer.text or len(answer.explanations) == 1
+
+
+def test_two_figures_of_one_subset_are_refused(case: Case) -> None:
+    with pytest.raises(AlfnetError, match=r"reasonable cannot be both 12\.19 and 12\.0"):
+        explain_figures(*case, [parse_got("12.19"), parse_got("reasonable=12.0")])
+
+
+def test_nothing_changes_the_figure_of_no_detections(case: Case) -> None:
+    none = Detections(np.empty(0, np.int64), np.empty((0, 4)), np.empty(0))
+    assert "Nothing that is known" in explain_figures(case[0], none, [parse_got("12.50")]).text
+    assert "Got 12.50 " in explain_figures(case[0], none, [parse_got("12.50")]).text
 
 
 def test_every_row_of_the_document_is_found_from_its_figure(published: Case) -> None:

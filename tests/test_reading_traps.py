@@ -15,6 +15,7 @@ from alfnet.errors import AlfnetError
 from alfnet.evaluation.evaluate import evaluate_files
 from alfnet.evaluation.miss_rate import evaluate
 from alfnet.reading.annotation_traps import equal_rows
+from alfnet.reading.diagnosis import explain_low_recall
 from alfnet.reading.ground_truth import GroundTruth
 from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
@@ -189,6 +190,26 @@ def test_an_empty_text_file_is_named(golden: Path, tmp_path: Path) -> None:
     (warning,) = read_detections(tmp_path / "dt.txt", truth).warnings
     assert "empty file" in warning
     assert "100 %" in warning
+
+
+def test_an_empty_list_is_named(golden: Path, tmp_path: Path) -> None:
+    truth = read_ground_truth(golden / "miss_rate_150_gt.json")
+    (tmp_path / "dt.json").write_text("[]")
+    (warning,) = read_detections(tmp_path / "dt.json", truth).warnings
+    assert "no detections at all" in warning
+
+
+@pytest.mark.costly
+@pytest.mark.parametrize("factor", [1333 / 2048, 1216 / 2048, 0.35, 1.87])
+def test_boxes_of_any_other_image_size(published: Detections, val: GroundTruth, factor: float) -> None:
+    (warning,) = explain_low_recall(Path("dt.json"), val, published.image_ids, published.boxes * factor)
+    assert float(warning.rpartition(" ")[2]) == pytest.approx(1 / factor, rel=0.002)
+
+
+def test_percentages_of_full_resolution_are_not_called_coarse(published: Detections, val: GroundTruth) -> None:
+    columns = published.image_ids, published.boxes
+    assert not any("decimals" in text for text in said(val, *columns, published.scores * 100))
+    assert any("two decimals" in text for text in said(val, *columns, (published.scores * 100).round()))
 
 
 def test_image_numbers_of_another_list(shared: Path, tmp_path: Path, val: GroundTruth) -> None:

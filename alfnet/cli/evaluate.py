@@ -82,11 +82,16 @@ def evaluate(
     from alfnet.evaluation.subsets import SUBSETS, parse_subset, read_subsets
     from alfnet.outputs import check_outputs, check_replaceable, json_with, starts_with
 
+    for option, output in (("--out", out), ("--curves", curves), ("--page", page)):
+        if str(output) == "-":
+            raise AlfnetError(f"{option} -: is written as a whole file; give it a name")
     check_outputs({"--out": out, "--curves": curves, "--page": page}, {"--ground-truth": truth, "--detections": found})
     check_replaceable(out, "miss rates", json_with("average_precision"))
     check_replaceable(curves, "curves", starts_with("iou,subset,"))
     known = None if subsets is None else read_subsets(subsets)
     more = [parse_subset(text) for text in subset or ()]
+    if images is not None and page is None:
+        raise AlfnetError("--images: is for the page; say where to write it: --page OUT.html")
     figures = [*(got or ()), *(got_from or ())]
     if figures:
         from alfnet.evaluation.explain import parse_got

@@ -123,6 +123,8 @@ def _subsets(subsets: str | Sequence[str | Subset] | None) -> Sequence[Subset] |
 
 
 def _ground_truth(given: GroundTruthLike, images: int | Sequence[int] | None) -> GroundTruth:
+    if images is not None and not isinstance(given, np.ndarray | list | tuple):
+        raise AlfnetError("images: belongs to a ground truth that is an array; a file, and a dictionary, list theirs")
     if isinstance(given, GroundTruth):
         return given
     if isinstance(given, (str, os.PathLike)):

@@ -20,7 +20,7 @@ from alfnet.evaluation.miss_rate import MissRates, evaluate, iou_key
 from alfnet.evaluation.outcomes import all_outcomes
 from alfnet.evaluation.protocol import CALTECH_NEW_2016, CITYPERSONS, Protocol, find_protocol
 from alfnet.evaluation.result import Evaluation
-from alfnet.evaluation.subsets import Subset, distinct, without_visibility
+from alfnet.evaluation.subsets import Subset, distinct, without_visibility, without_whole_ones
 from alfnet.files import write_json, write_text
 from alfnet.reading.diagnosis import explain_low_recall
 from alfnet.reading.ground_truth import GroundTruth
@@ -104,6 +104,8 @@ def evaluate_columns(
     remark = ""
     if len(truth.visible_ratios) and np.isnan(truth.visible_ratios).all():
         chosen, remark = without_visibility(chosen)
+    elif truth.annotations != "vbb":
+        chosen, remark = without_whole_ones(chosen)
     rates = evaluate(truth, found, iou, chosen, protocol)
     results: dict[str, Any] = dict(_rounded(rates))
     results["average_precision"] = _rounded_precision(truth, found)

@@ -37,6 +37,11 @@ class Got:
         """Of the subset and threshold."""
         return self.subset.name if self.iou == 0.5 else f"{self.subset.name} at IoU {self.iou:g}"
 
+    @property
+    def stated(self) -> str:
+        """The figure with the digits that were stated."""
+        return f"{self.value:.{max(0, round(-np.log10(2 * self.tolerance)))}f}"
+
     def fits(self, figure: float | None) -> bool:
         """Whether a figure, rounded to the digits that were stated, is this one."""
         return figure is not None and abs(figure - self.value) <= self.tolerance * (1 + 1e-6)
@@ -73,6 +78,10 @@ class Answer:
     tried: int
     more: int = 0
     """How many further ones fit."""
+    signs: tuple[str, ...] = ()
+    """What was noticed in the detections themselves: it may have moved every figure."""
+    example: str = "--got-from small=..., --got-from reasonable@0.75=..."
+    """Further figures that could be given."""
 
     @property
     def is_protocol(self) -> bool:
@@ -89,10 +98,22 @@ class Answer:
         for got, figure in zip(self.got, self.protocol, strict=True):
             by_protocol = "none, for nobody is in it" if figure is None else f"{figure:.3f}"
             console.print(
-                f"Got {got.value:g} ({got.name}); by the protocol it is {by_protocol}.", highlight=False, soft_wrap=True
+                f"Got {got.stated} ({got.name}); by the protocol it is {by_protocol}.", highlight=False, soft_wrap=True
             )
         if self.is_protocol:
-            console.print("That is the protocol's figure: nothing is done differently.", soft_wrap=True)
+            if not self.signs:
+                console.print("That is the protocol's figure: nothing is done differently.", soft_wrap=True)
+                return
+            console.print(
+                "That is the protocol's figure for these files: nothing is done differently in the evaluation. But what stands "
+                "in the file of detections may have moved it:",
+                soft_wrap=True,
+            )
+            for sign in self.signs:
+                console.print(f" - {sign}", highlight=False, markup=False, soft_wrap=True)
+            return
+        if not self.explanations:
+            console.print("Nothing that is known changes the figure of these files.", soft_wrap=True)
             return
         several = len(self.got) > 1
         if self.fits:
@@ -111,9 +132,8 @@ class Answer:
             console.print(f"{self.more} more ways give it, too.", highlight=False, soft_wrap=True)
         if len(self.explanations) > 1 and not several:
             console.print(
-                "Further figures tell them apart: --got-from small=..., --got-from reasonable@0.75=...", highlight=False,
-                markup=False, soft_wrap=True,
-            )  # fmt: skip
+                f"Further figures tell them apart: {self.example}", highlight=False, markup=False, soft_wrap=True
+            )
 
     def __str__(self) -> str:
         return self.text
@@ -124,20 +144,21 @@ class Answer:
         return self.is_protocol or any(explanation.fits for explanation in self.explanations)
 
 
-def parse_got(text: str, subsets: Sequence[Subset] = SUBSETS) -> Got:
+def parse_got(text: str, subsets: Sequence[Subset] = SUBSETS, iou: float = 0.5) -> Got:
     """Read a figure: 12.19, reasonable=12.19 or small@0.75=49.7; percent (a fraction where it is below 1).
 
-    A subset is one of `subsets` or of the published ones. Raises AlfnetError for anything else.
+    `iou` is the threshold of a figure that names none. A subset is one of `subsets` or of the published ones. Raises
+    AlfnetError for anything else.
     """
     name, equals, number = text.rpartition("=")
-    name, at, iou = name.partition("@")
+    name, at, own_iou = name.partition("@")
     known = {subset.name: subset for group in PUBLISHED.values() for subset in group}
     known |= {subset.name: subset for subset in subsets}
     if equals and name not in known:
         raise AlfnetError(f"{text!r}: no subset {name!r}; there are {', '.join(known)}")
     found = re.fullmatch(r"\s*(\d+)(?:\.(\d*))?\s*%?\s*", number)
     try:
-        threshold = float(iou) if at else 0.5
+        threshold = float(own_iou) if at else iou
     except ValueError:
         threshold = 0.0
     if found is None or not 0.1 <= threshold <= 0.95:
@@ -157,15 +178,16 @@ def explain_figures(ground_truth: GroundTruth, detections: Detections, got: Sequ
     """Find what gives figures that somebody got on these files: each known deviation alone, then two together.
 
     Pairs are tried only where nothing alone fits, for they are thousands, and some fit by chance. Raises AlfnetError where
-    nothing was got.
+    nothing was got, for two figures of one subset, and for a subset that the ground truth cannot tell.
     """
     if not got:
         raise AlfnetError("no figure was given to explain")
+    _check(ground_truth, got)
     overlaps = Overlaps(_lowest(got))
     base = [Setting.of(ground_truth, detections, figure.subset, figure.iou) for figure in got]
     protocol = tuple(miss_rate_by(setting, overlaps) for setting in base)
     if all(figure.fits(value) for figure, value in zip(got, protocol, strict=True)):
-        return Answer(tuple(got), protocol, (), 1)
+        return Answer(tuple(got), protocol, (), 1, signs=detections.warnings)
     found: list[tuple[Deviation, tuple[float | None, ...]]] = []
     results: list[Explanation] = []
     seen: set[tuple[float | None, ...]] = {protocol}
@@ -185,15 +207,38 @@ def explain_figures(ground_truth: GroundTruth, detections: Detections, got: Sequ
         tried += more
         fitting = sorted((result for result in pairs if result.fits), key=_likelihood)
         nearest += sorted(pairs, key=lambda result: result.distance)[:2]
+    example = "--got-from 'from 100 px=...'" if _tells_no_visibility(ground_truth) else Answer.example
     if fitting:
-        return Answer(tuple(got), protocol, tuple(fitting[:shown]), tried, max(0, len(fitting) - shown))
-    return Answer(tuple(got), protocol, tuple(nearest), tried)
+        more = max(0, len(fitting) - shown)
+        return Answer(tuple(got), protocol, tuple(fitting[:shown]), tried, more, example=example)
+    return Answer(tuple(got), protocol, tuple(nearest), tried, example=example)
+
+
+def _check(ground_truth: GroundTruth, got: Sequence[Got]) -> None:
+    seen: dict[str, Got] = {}
+    for figure in got:
+        other = seen.setdefault(figure.name, figure)
+        if other.value != figure.value:
+            raise AlfnetError(f"{figure.name} cannot be both {other.stated} and {figure.stated}; give one figure of it")
+        if figure.subset.needs_visibility and _tells_no_visibility(ground_truth):
+            raise AlfnetError(
+                f"{figure.text}: the subset {figure.subset.name!r} needs vis_ratio, which the ground truth does not have; "
+                "give a figure of one of the subsets that were evaluated"
+            )
+
+
+def _tells_no_visibility(ground_truth: GroundTruth) -> bool:
+    return bool(len(ground_truth.visible_ratios)) and bool(np.isnan(ground_truth.visible_ratios).all())
 
 
 def _figures(deviation: Deviation, base: Sequence[Setting], overlaps: Overlaps) -> tuple[float | None, ...] | None:
     """The figures that a deviation gives, None where it can be in none of the settings."""
     settings = [deviation.change(setting) for setting in base]
     if all(setting is None for setting in settings):
+        return None
+    if any(
+        s is not None and s.subset.needs_visibility and len(s.visible) and np.isnan(s.visible).all() for s in settings
+    ):
         return None
     return tuple(miss_rate_by(setting or before, overlaps) for setting, before in zip(settings, base, strict=True))
 

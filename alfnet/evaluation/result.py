@@ -80,7 +80,9 @@ class Evaluation:
             raise AlfnetError(
                 f"what gives a figure is known for CityPersons' protocol alone, not for {self.protocol.name}"
             )
-        return explain_figures(*self._columns(), [parse_got(str(text), self.subsets) for text in got])
+        thresholds = [float(key.removeprefix("iou_")) for key in self.rates.percent]
+        iou = 0.5 if 0.5 in thresholds else thresholds[0]
+        return explain_figures(*self._columns(), [parse_got(str(text), self.subsets, iou) for text in got])
 
     def write_page(self, path: str | os.PathLike[str], images: str | os.PathLike[str] | None = None) -> None:
         """Write the explorer, a page (HTML) of all misses and false positives of the first subset and IoU.

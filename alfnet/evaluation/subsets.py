@@ -176,6 +176,18 @@ def distinct(subsets: Iterable[Subset]) -> tuple[Subset, ...]:
     return tuple(found.values())
 
 
+def without_whole_ones(subsets: Sequence[Subset]) -> tuple[tuple[Subset, ...], str]:
+    """Return what of `subsets` can be evaluated where nobody is marked as not occluded at all, and a sentence that says so."""
+    usable = tuple(subset for subset in subsets if subset.visible_ratio != NOT_OCCLUDED)
+    left_out = ", ".join(subset.name for subset in subsets if subset not in usable)
+    if not left_out or not usable:
+        return tuple(subsets), ""
+    return usable, (
+        "the ground truth does not mark who is not occluded at all, as Caltech's .vbb files do, so these subsets, which need it, "
+        f"are left out: {left_out}"
+    )
+
+
 def without_visibility(subsets: Sequence[Subset]) -> tuple[tuple[Subset, ...], str]:
     """Return what of `subsets` can be evaluated on a ground truth without visible ratios, and a sentence that says so.
 

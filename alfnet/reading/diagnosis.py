@@ -5,6 +5,7 @@ What is certain raises AlfnetError; what merely looks wrong is returned as a war
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -127,13 +128,41 @@ def explain_low_recall(path: Path, ground_truth: GroundTruth, image_ids: Integer
         )
         return len(np.unique(pairs.ground_truth[pairs.iou >= 0.5]))
 
+    def overlap(factor: float, each: int = 1) -> float:
+        """Of how much the boxes (or each n-th) and the pedestrians share when all boxes are multiplied by `factor`."""
+        pairs = overlapping_pairs(
+            image_ids[::each],
+            boxes[::each] * factor,
+            ground_truth.annotation_image_ids[truths],
+            ground_truth.boxes[truths],
+            0.3,
+        )
+        return float(pairs.iou.sum())
+
+    def refined(factor: float) -> float:
+        for reach in (0.03, 0.004):
+            around = factor * np.linspace(1 - reach, 1 + reach, 21)
+            factor = float(around[np.argmax([overlap(near) for near in around])])
+        return factor
+
     as_given = met(image_ids, boxes)
     readings = _other_readings(ground_truth, image_ids, boxes)
     counts = [met(ids, given) for _, ids, given in readings]
     best = int(np.argmax(counts))
-    if counts[best] >= max(1.5 * as_given, as_given + 0.2 * len(truths), ENOUGH):
-        met_only = f"the boxes meet only {as_given} of {len(truths)} pedestrians"
-        return [f"{path}: {met_only}, but would meet {counts[best]} if {readings[best][0]}"]
+    enough = max(1.5 * as_given, as_given + 0.2 * len(truths), ENOUGH)
+    met_only = f"{path}: the boxes meet only {as_given} of {len(truths)} pedestrians"
+    if counts[best] < enough or _FACTOR.search(readings[best][0]):  # some other size than those that were tried?
+        each = 1 + len(boxes) // 3000
+        factors = np.geomspace(0.2, 5, 131)
+        factor = refined(float(factors[np.argmax([overlap(tried, each) for tried in factors])]))
+        count = met(image_ids, boxes * factor)
+        if count >= max(enough, 1.01 * counts[best] + 1):
+            return [
+                f"{met_only}, but would meet {count} if the images were {1 / factor:.3f} times as large (the width over that of "
+                f"the image that was looked at): multiply the boxes by about {factor:.3f}"
+            ]
+    if counts[best] >= enough:
+        return [f"{met_only}, but would meet {counts[best]} if {readings[best][0]}"]
 
     # Boxes on other images meet a pedestrian now and then: when those of the right image do not more often, they are
     # not of that image.
@@ -148,6 +177,10 @@ def explain_low_recall(path: Path, ground_truth: GroundTruth, image_ids: Integer
         "image gets another one's boxes: the image numbers probably do not belong to this ground truth's images (another "
         "order of the files, a shuffled list, another split); number them by the ground truth's 'images', in its order"
     ]
+
+
+_FACTOR = re.compile(r"(multiply|divide) the boxes by [\d.]+$")
+"""Of a reading whose boxes are only larger or smaller."""
 
 
 def _other_readings(

@@ -170,6 +170,11 @@ def _of_records(path: Path, chunks: Iterable[list[Any]], ground_truth: GroundTru
     del parts
     number = np.concatenate([np.empty(0, np.int64), *numbers])
     remarks = _other_categories(path, others, total, len(scores), ground_truth)
+    if not total:
+        remarks.append(
+            f"{path}: holds no detections at all, so everybody in the {len(ground_truth.image_ids)} images is missed (100 %); if "
+            "that is not meant, look whether the program that wrote it found its images"
+        )
     check_ids(path, image_ids, ground_truth)
     noun = "box" if per_image else "detection"
     known_sizes = sizes if per_image and not np.isnan(sizes).all() else None

@@ -73,8 +73,9 @@ def _whole_numbers(path: Path, boxes: Floats, place: Place) -> list[str]:
 
 
 def _coarse_scores(path: Path, scores: Floats, place: Place) -> list[str]:
+    fractions = scores / 100 if 1 < scores.max() <= 100 else scores  # percent, which is said elsewhere
     for decimals in (1, 2):
-        if np.abs(scores - np.round(scores, decimals)).max() > 1e-9:
+        if np.abs(fractions - np.round(fractions, decimals)).max() > 1e-9:
             continue
         distinct = len(np.unique(scores))
         if distinct == 1:  # said elsewhere
