@@ -29,6 +29,7 @@ from alfnet.detection.postprocess import (
     step_scores,
 )
 from alfnet.detection.tiles import merge_tiles, tile_grid
+from alfnet.detection.weights import AUTO
 from alfnet.errors import AlfnetError
 from alfnet.images import read_image, shrink_to_frame
 from alfnet.network.alfnet import ALFNet
@@ -105,7 +106,8 @@ class Detector:
         Args:
             backend: the network.
             settings: thresholds of scores and overlap (`published_settings()`).
-            test_step: the step whose boxes are taken, from 1; None takes the last.
+            test_step: the step whose boxes are taken, from 1; None: the one that an exported file was made for, else the
+                last.
             frame: height and width that larger images are shrunk into; None: images are looked at in their own size.
 
         Raises:
@@ -116,7 +118,7 @@ class Detector:
             raise AlfnetError(f"--test-step {test_step}: this network has the steps 1 to {steps}")
         self.backend = backend
         self.settings = settings
-        self.test_step = test_step or steps
+        self.test_step = test_step or backend.test_step or steps
         self.frame = frame
         self._anchors: dict[tuple[int, int], Tensor] = {}
 
@@ -126,7 +128,7 @@ class Detector:
         weights: str | os.PathLike[str] | None = None,
         *,
         device: str = "auto",
-        backend: str = "torch",
+        backend: str = AUTO,
         score: float | None = None,
         nms: float | None = None,
         top: int | None = None,
@@ -139,12 +141,13 @@ class Detector:
             weights: the file (`alfnet weights import`, or a training's model.safetensors); None: the one that comes with
                 the project, trained on photographs (`docs/photos.md`).
             device: auto, cpu, cuda, cuda:1, ..., mps.
-            backend: what runs the network.
+            backend: what runs the network: torch, onnx, openvino; auto: by the file's ending.
             score: detections have a score above this one; None: as published, 0.1.
             nms: IoU above which the worse of two boxes goes; None: what the file says (the one that comes with the project:
                 0.45), else as published, 0.5.
             top: detections per image at most; None: as published, 100.
-            test_step: the step whose boxes are taken, from 1; None: the last.
+            test_step: the step whose boxes are taken, from 1; None: the one that an exported file was made for
+                (`alfnet export --nms --test-step`), else the last. Exported files hold all steps, so any can be asked for.
             settings: instead of the published ones; `score`, `nms` and `top` come before them.
 
         Raises:

@@ -38,6 +38,11 @@ class ExportedBackend:
         """What the file says of its training (`alfnet.network.origin`)."""
         return origin_of(self.origin)
 
+    @property
+    def test_step(self) -> int | None:
+        """The step that the file was exported for; None: the last."""
+        return self.export.test_step
+
     def predict(self, images: np.ndarray) -> Predictions:
         """What every step predicts for uint8 images (N, H, W, 3), B G R: class logits (N, B), offsets (N, B, 4).
 
