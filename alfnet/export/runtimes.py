@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from alfnet.boxes.anchors import STRIDES
-from alfnet.errors import AlfnetError
+from alfnet.errors import AlfnetError, extra_needed
 from alfnet.export.graph import OUTPUTS
-from alfnet.export.settings import METADATA_KEY, ExportSettings, Format, read_description
+from alfnet.export.settings import METADATA_KEY, SUFFIXES, ExportSettings, Format, read_description
 from alfnet.network.alfnet import CHANNEL_MEANS
-from alfnet.network.origin import origin_of
+from alfnet.network.origin import KEY, describe, origin_of
 from alfnet.network.settings import NetworkSettings
 
 Predictions = list[tuple[Tensor, Tensor]]
@@ -187,6 +187,30 @@ def open_openvino(path: Path, device: str) -> OpenVinoBackend:
 
 OPEN: dict[Format, Callable[[Path, str], ExportedBackend]] = {"onnx": open_onnx, "openvino": open_openvino}
 """By the format of a file: a function of the file and the device's name."""
+
+
+def exported_summary(path: Path) -> dict[str, Any]:
+    """What an exported file says of itself, for people and programs; AlfnetError where it is none, or cannot be opened."""
+    with extra_needed("export"):
+        backend = OPEN["openvino" if path.suffix.lower() == SUFFIXES["openvino"] else "onnx"](path, "cpu")
+    settings = backend.settings.model_dump(mode="json")
+    grid = settings.pop("anchors")
+    export = backend.export.model_dump(mode="json")
+    size = export.pop("size")
+    summary = {
+        "file": str(path),
+        "bytes": path.stat().st_size,
+        "holds": "exported detector",
+        **settings,
+        "anchor_widths": grid["widths"],
+        "anchor_ratio": grid["ratio"],
+        **export,
+        "size": "any (multiples of 64)" if size is None else f"{size[1]} x {size[0]}",
+        **{key: value for key, value in backend.origin.items() if key != KEY},
+        "origin": describe(backend.trained_on),
+    }
+    summary |= {key: value for key, value in backend.trained_on.items() if key not in summary}
+    return {key: value for key, value in summary.items() if value is not None}
 
 
 def _cannot_run(path: Path, runtime: str, error: Exception) -> AlfnetError:
