@@ -50,6 +50,8 @@ BATCH_PIXELS = 4 * 1024 * 1024
 
 _CHECK_MEMORY_FROM = 8 * 1024 * 1024  # pixels; below, an image fits wherever torch does
 _TOLD: set[str] = set()
+_BYTES = (bytes, bytearray, memoryview)
+_ACCEPTED = "a path, a uint8 array (height, width, 3) or (height, width), a PIL image, or a list of these is expected"
 
 
 @dataclass(frozen=True)
@@ -208,9 +210,12 @@ class Detector:
                 twice is merged.
 
         Raises:
-            AlfnetError: a file cannot be read, an array is not uint8 or of another shape, or memory does not suffice.
+            AlfnetError: a file cannot be read, an array is not uint8 or of another shape, `images` or `tile` is none of
+                these, or memory does not suffice.
         """
-        if _is_one_image(images):
+        if tile is not None:
+            _check_tile(tile)
+        if _is_one_image(images) or isinstance(images, _BYTES) or not isinstance(images, Iterable):
             return self._detect_list([cast("ImageLike", images)], bgr, batch, tile)[0]
         return self._detect_list(cast("Iterable[ImageLike]", images), bgr, batch, tile)
 
@@ -352,6 +357,13 @@ def _is_one_image(images: Any) -> bool:
     return hasattr(images, "__array__") and np.ndim(images) != 4
 
 
+def _check_tile(tile: object) -> None:
+    """Raise AlfnetError unless `tile` is (height, width), whole numbers."""
+    sides = tile if isinstance(tile, (tuple, list)) else ()
+    if len(sides) != 2 or not all(isinstance(side, (int, np.integer)) and type(side) is not bool for side in sides):
+        raise AlfnetError(f"tile={tile!r}: (height, width) in pixels is expected, e.g. tile=(1024, 2048)")
+
+
 def batch_size(height: int, width: int) -> int:
     """How many images of a size go through the network at once."""
     return min(8, max(1, BATCH_PIXELS // (height * width)))
@@ -365,9 +377,21 @@ def as_bgr(image: Any, bgr: bool = False) -> np.ndarray:
         from PIL import ImageOps
 
         upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I") or upright.mode == "F":
-            raise AlfnetError(f"a PIL image of mode {upright.mode}: give 8 bits per channel (image.convert('RGB'))")
+        if upright.mode.startswith("I;16"):  # as the reader of files does: the upper 8 bits
+            return as_bgr((np.asarray(upright) >> 8).astype(np.uint8))
+        if upright.mode in ("I", "F"):
+            raise AlfnetError(
+                f"a PIL image of mode {upright.mode}, numbers of 32 bits: give 8 bits per channel. Of an image of 16 bits: "
+                "(numpy.asarray(image) / 256).clip(0, 255).astype('uint8'); convert('RGB') would cut off what is above 255"
+            )
         return np.ascontiguousarray(np.asarray(upright.convert("RGB"))[..., ::-1])
+    if isinstance(image, _BYTES):
+        raise AlfnetError(
+            f"{type(image).__name__} instead of an image: {_ACCEPTED}; of an image file's content: "
+            "PIL.Image.open(io.BytesIO(content))"
+        )
+    if not hasattr(image, "__array__") and not isinstance(image, Sequence):
+        raise AlfnetError(f"{type(image).__name__} instead of an image: {_ACCEPTED}")
     array = np.asarray(image)
     if array.dtype != np.uint8:
         raise AlfnetError(
