@@ -271,6 +271,60 @@ def test_videos_that_cannot_be_read_are_named(detector: Detector, tmp_path: Path
         VideoReader("camera:77")
 
 
+def put_matroska(path: Path, times: list[int], *, sound: str | None = None) -> Path:
+    """A video whose frames are shown at `times` (ms), perhaps with two seconds of sound."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx-vp9" if path.suffix == ".webm" else "libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        audio = container.add_stream(sound, rate=48000) if sound else None
+        for number, time in enumerate(times):
+            image = np.random.default_rng(number).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+        if audio is not None:
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 96_000), np.int16), format="s16", layout="mono")
+            silence.rate, silence.pts = 48_000, 0
+            for piece in av.AudioResampler(audio.format.name, "mono", 48_000, audio.frame_size or None).resample(
+                silence
+            ):
+                container.mux(audio.encode(piece))
+            container.mux(audio.encode())
+    return path
+
+
+EVENLY = [40 * number for number in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("name", "times", "sound"),
+    [
+        ("a.mkv", EVENLY, None),
+        ("a.webm", EVENLY, None),
+        ("one.mkv", [0], None),
+        ("uneven.mkv", [0, 100, 150, 500, 2000], None),
+        ("late.mkv", [5000 + time for time in EVENLY], None),
+        ("aac.mkv", EVENLY, "aac"),  # the sound is longer than the picture
+        ("opus.webm", EVENLY, "libopus"),
+    ],
+)
+def test_a_matroska_video_is_whole_or_named(tmp_path: Path, name: str, times: list[int], sound: str | None) -> None:
+    whole = put_matroska(tmp_path / name, times, sound=sound)
+    with VideoReader(str(whole)) as video:
+        assert [round(1000 * frame.seconds) for frame in video.frames()] == [time - times[0] for time in times]
+    if len(times) == 1:
+        return
+    cut = whole.with_stem("cut")
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    with (
+        VideoReader(str(cut)) as video,
+        pytest.raises(AlfnetError, match=r"cut\.(mkv|webm): (cut short: it ends after|damaged or cut short)"),
+    ):
+        list(video.frames())
+
+
 def test_ctrl_c_ends_a_camera_and_keeps_what_was_seen(
     detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

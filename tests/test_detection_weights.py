@@ -47,7 +47,7 @@ def test_a_backend_that_does_not_read_a_file_names_the_one_that_does(
 
 
 def test_a_folder_is_said_to_be_one_and_its_file_is_named(tmp_path: Path) -> None:
-    cases = (
+    cases: tuple[tuple[list[str], str], ...] = (
         ([], "is a folder; no .safetensors file lies in it"),
         (["model.safetensors"], f"is a folder; name the file in it: {tmp_path / 'model.safetensors'}"),
         (["other.safetensors"], "is a folder; name one of the 2 .safetensors files in it, e.g."),

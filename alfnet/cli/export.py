@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -87,7 +87,7 @@ def _format(out: Path, format: ExportFormat | None) -> Format:
     from alfnet.export.settings import SUFFIXES
 
     by_suffix: dict[str, Format] = {suffix: name for name, suffix in SUFFIXES.items()}
-    chosen = by_suffix.get(out.suffix) if format is None else cast("Format", format.value)
+    chosen = by_suffix.get(out.suffix) if format is None else format.value
     if chosen is None:
         raise AlfnetError(f"--out {out}: name it NAME.onnx for ONNX, or NAME.xml for OpenVINO")
     if out.suffix != SUFFIXES[chosen]:
