@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -81,7 +82,9 @@ def test_a_folder_gives_what_a_person_would_call_its_images(tmp_path: Path) -> N
     assert [os.path.relpath(source.name, tmp_path) for source in found.sources] == [
         "a.JPG", "b.png", "film.mp4", "without_suffix", "deep/c.webp", "deep/er/d.bmp"
     ]  # fmt: skip
-    assert found.describe_left_out() == ("left out: 3 hidden, 1 named twice, 1 of other kinds, 2 that are no files")
+    assert found.describe_left_out() == (
+        "left out: 3 hidden, 1 named twice, 1 of other kinds (notes.txt), 2 that are no files"
+    )
     (tmp_path / ".hidden/none").mkdir()
     with pytest.raises(AlfnetError, match="no image or video in this folder"):
         find_sources([str(tmp_path / ".hidden" / "none")])
@@ -156,6 +159,56 @@ def test_one_bad_file_does_not_stop_the_others(detector: Detector, tmp_path: Pat
         detect_sources(detector, [str(broken)], tmp_path / "out", formats=[Save.txt])
     assert snapshot(tmp_path / "out") == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]  # no temporaries
+
+
+def test_a_name_that_stands_for_nothing_does_not_stop_the_others(detector: Detector, tmp_path: Path) -> None:
+    image = put(tmp_path / "a.png")
+    (tmp_path / "empty").mkdir()
+    arguments = [str(tmp_path / "none.jpg"), str(image), str(tmp_path / "empty"), str(tmp_path / "*.gif"), "camera:x"]
+    summary = detect_sources(detector, arguments, tmp_path / "out", formats=[Save.coco])
+    assert summary.images == 1
+    assert [failure.removeprefix(f"{tmp_path}/") for failure in summary.failures] == [
+        "none.jpg: no such image, video or folder",
+        "empty: no image or video in this folder",
+        "*.gif: no image or video matches (0 names do)",
+        "camera:x: name a camera by its number, as in camera:0",
+    ]
+    before = snapshot(tmp_path)
+    with pytest.raises(AlfnetError, match=r"none\.jpg: no such image"):
+        detect_sources(detector, arguments, tmp_path / "out", formats=[Save.coco], strict=True)
+    with pytest.raises(AlfnetError, match=r"^nothing could be read:\n.*none\.jpg: no such .*\n.*empty: no image"):
+        detect_sources(detector, [arguments[0], arguments[2]], tmp_path / "out", formats=[Save.coco])
+    assert snapshot(tmp_path) == before
+
+
+def test_up_to_three_files_of_other_kinds_are_named(tmp_path: Path) -> None:
+    put(tmp_path / "a.png")
+    for name in ("b.txt", "c.jp2", "d.doc", "e.zip"):
+        (tmp_path / name).touch()
+    assert find_sources([str(tmp_path)]).describe_left_out() == "left out: 4 of other kinds (b.txt, c.jp2, d.doc, ...)"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("a.jp2", b"\x00\x00\x00\x0cjP  \r\n\x87\n" + bytes(30), "JPEG 2000"),
+        ("a.png", b"\xff\x4f\xff\x51" + bytes(30), "JPEG 2000"),
+        ("a.heic", bytes(40), "HEIC"),
+        ("a.CR3", b"\0\0\0\x18ftypcrx " + bytes(30), "RAW"),
+        ("a.raf", b"FUJIFILMCCD-RAW 0201", "RAW"),
+        ("a.nef", b"something", "RAW"),
+    ],
+)
+def test_formats_that_are_not_read_are_named(
+    detector: Detector, tmp_path: Path, name: str, content: bytes, kind: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    said = f"{path}: the format {kind} is not read; convert the image to PNG or JPEG"
+    good = put(tmp_path / "good/b.png")
+    assert detect_sources(detector, [str(path), str(good)], tmp_path / "out", formats=[]).failures == [said]
+    with pytest.raises(AlfnetError, match=re.escape(said)):
+        detector(path)
 
 
 def test_inputs_and_strangers_are_never_replaced(

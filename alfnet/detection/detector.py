@@ -18,6 +18,7 @@ from alfnet.boxes.anchors import anchors
 from alfnet.boxes.cascade import cascade
 from alfnet.detection.backend import Backend, TorchBackend, open_backend, padded_size, too_large, torch_device
 from alfnet.detection.detections import Detections
+from alfnet.detection.formats import read_or_name
 from alfnet.detection.memory import free_memory
 from alfnet.detection.postprocess import (
     Selection,
@@ -31,7 +32,7 @@ from alfnet.detection.postprocess import (
 from alfnet.detection.tiles import merge_tiles, tile_grid
 from alfnet.detection.weights import AUTO
 from alfnet.errors import AlfnetError
-from alfnet.images import read_image, shrink_to_frame
+from alfnet.images import shrink_to_frame
 from alfnet.network.alfnet import ALFNet
 from alfnet.network.file_origin import read_origin
 from alfnet.network.origin import describe, trained_frame
@@ -372,7 +373,7 @@ def batch_size(height: int, width: int) -> int:
 def as_bgr(image: Any, bgr: bool = False) -> np.ndarray:
     """An image in any of the forms that `Detector` takes as uint8 (H, W, 3), channels B G R."""
     if isinstance(image, (str, os.PathLike)):
-        return read_image(image)
+        return read_or_name(image)
     if hasattr(image, "getexif"):  # PIL
         from PIL import ImageOps
 
