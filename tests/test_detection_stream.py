@@ -10,6 +10,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import av
 import cv2
@@ -330,7 +331,7 @@ def put_matroska(path: Path, times: list[int], *, sound: str | None = None) -> P
         stream = container.add_stream("libvpx-vp9" if path.suffix == ".webm" else "libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
-        audio = container.add_stream(sound, rate=48000) if sound else None
+        audio: Any = container.add_stream(sound, rate=48000) if sound else None
         for number, time in enumerate(times):
             image = np.random.default_rng(number).integers(0, 256, (64, 96, 3), dtype=np.uint8)
             frame = av.VideoFrame.from_ndarray(image, format="bgr24")

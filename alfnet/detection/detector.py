@@ -218,7 +218,7 @@ class Detector:
             _check_tile(tile)
         if _is_one_image(images) or isinstance(images, _BYTES) or not isinstance(images, Iterable):
             return self._detect_list([cast("ImageLike", images)], bgr, batch, tile)[0]
-        return self._detect_list(cast("Iterable[ImageLike]", images), bgr, batch, tile)
+        return self._detect_list(images, bgr, batch, tile)
 
     def detect_batch(self, images: np.ndarray, *, tile: tuple[int, int] | None = None) -> list[Selection]:
         """The boxes and scores of the test step in each of `images`, uint8 (N, H, W, 3), channels B G R."""

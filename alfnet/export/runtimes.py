@@ -197,9 +197,10 @@ def exported_summary(path: Path) -> dict[str, Any]:
     grid = settings.pop("anchors")
     export = backend.export.model_dump(mode="json")
     size = export.pop("size")
+    parts = [path, path.with_suffix(".bin")] if backend.export.format == "openvino" else [path]
     summary = {
         "file": str(path),
-        "bytes": path.stat().st_size,
+        "bytes": sum(part.stat().st_size for part in parts),
         "holds": "exported detector",
         **settings,
         "anchor_widths": grid["widths"],
