@@ -152,13 +152,40 @@ def test_forms_of_an_image_are_one_image(tmp_path: Path) -> None:
         (np.zeros((5, 5, 3), np.uint16), "image >> 8"),
         (np.zeros((3, 5, 7), np.uint8), "shape"),
         (np.zeros((0, 5, 3), np.uint8), "shape"),
-        (Image.new("F", (5, 5)), "mode F"),
+        (Image.new("F", (5, 5)), r"mode F, .*astype\('uint8'\)"),
+        (Image.new("I", (5, 5)), r"mode I, .*astype\('uint8'\)"),
+        (None, "NoneType instead of an image: a path, a uint8 array .* a PIL image"),
+        (7, "int instead of an image: a path"),
+        (b"content", r"bytes instead of an image: .*PIL\.Image\.open\(io\.BytesIO\(content\)\)"),
         ("none.png", "no such image"),
     ],
 )
 def test_what_is_no_image_is_refused(image: object, match: str) -> None:
-    with pytest.raises(AlfnetError, match=match):
-        as_bgr(image)
+    for look in (as_bgr, detector(), lambda given: detector()([given])):
+        with pytest.raises(AlfnetError, match=match):
+            look(image)
+
+
+@pytest.mark.parametrize("tile", ["512x512", 512, (512,), (64, 64, 3), (512.0, 512.0), (True, 64)])
+def test_a_tile_is_height_and_width(tile: Any) -> None:
+    with pytest.raises(
+        AlfnetError, match=r"tile=.*: \(height, width\) in pixels is expected, e\.g\. tile=\(1024, 2048\)"
+    ):
+        detector()(noise(64, 64), tile=tile)
+
+
+def test_16_bits_are_read_as_from_the_file(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 65536, (40, 60)).astype(np.uint16)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(values).save(tmp_path / "a.png", exif=exif.tobytes())
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    for name in ("a.png", "a.tif"):
+        with Image.open(tmp_path / name) as opened:
+            assert opened.mode == "I;16"
+            np.testing.assert_array_equal(as_bgr(opened), as_bgr(tmp_path / name))
+    big_endian = Image.frombytes("I;16B", (60, 40), values.astype(">u2").tobytes())
+    np.testing.assert_array_equal(as_bgr(big_endian), np.dstack([values >> 8] * 3))
 
 
 def test_results_in_other_forms() -> None:

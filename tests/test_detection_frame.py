@@ -9,11 +9,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 
 from alfnet.detection.detector import Detector, default_weights, published_settings
 from alfnet.detection.stream import Summary
 from alfnet.errors import AlfnetError
+from alfnet.export.settings import METADATA_KEY
 from alfnet.images import shrink_to_frame
 from alfnet.network.file_origin import read_origin
 from alfnet.network.origin import KEY, trained_frame
@@ -57,6 +59,7 @@ def test_a_file_may_ask_for_another_overlap(detector: Detector, tmp_path: Path) 
         ("shipped", [], 0.45),
         ("shipped", ["--nms", "0.6"], 0.6),
         ("shipped", ["--nms", "0.5"], 0.5),
+        ("exported", [], 0.45),
         ("exported", ["--backend", "onnx"], 0.45),
         ("exported", ["--backend", "onnx", "--nms", "0.6"], 0.6),
         ("silent", [], 0.5),
@@ -99,9 +102,12 @@ def test_boxes_are_of_the_image_as_it_is(detector: Detector) -> None:
     np.testing.assert_array_equal(small.scores[:kept], whole.scores)
 
 
-def test_an_exported_file_is_looked_through_likewise(detector: Detector, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exported_file_is_looked_through_likewise(
+    detector: Detector, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The ONNX file in the box, by its name alone: it says what it was trained on, shrinks images and finds the same."""
     weights = default_weights().with_suffix(".onnx")
+    monkeypatch.setattr("alfnet.detection.detector._TOLD", set())  # other tests see what is said once
     exported = Detector.load(weights, backend="onnx", device="cpu", score=0.0, top=20)
     assert "trained on pennfudan" in caplog.text
     assert exported.frame == detector.frame == (256, 512)
@@ -111,6 +117,34 @@ def test_an_exported_file_is_looked_through_likewise(detector: Detector, caplog:
     found, expected = exported(image, bgr=True), detector(image, bgr=True)
     np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.05)
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+
+
+def exported_for_step(path: Path, step: int) -> Path:
+    """The ONNX file in the box, as if it had been exported with --test-step."""
+    model = onnx.load(str(default_weights().with_suffix(".onnx")))
+    (entry,) = (each for each in model.metadata_props if each.key == METADATA_KEY)
+    description = json.loads(entry.value)
+    description["export"]["test_step"] = step
+    entry.value = json.dumps(description)
+    onnx.save(model, str(path))
+    return path
+
+
+def test_the_step_that_a_file_was_exported_for_is_taken(tmp_path: Path) -> None:
+    first = exported_for_step(tmp_path / "first.onnx", 1)
+    image = np.zeros((64, 64, 3), np.uint8)
+    assert Detector.load(default_weights().with_suffix(".onnx"), device="cpu").test_step == 2
+    for asked, step in ((None, 1), (1, 1), (2, 2)):  # the file holds all steps
+        detector = Detector.load(first, backend="onnx", device="cpu", test_step=asked)
+        assert (detector.test_step, detector(image).step) == (step, step)
+    cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(1).integers(0, 256, (128, 128, 3), dtype=np.uint8))
+    for options, wanted in (([], "1"), (["--test-step", "2"], "2")):
+        options += ["--score", "0", "--save", "csv", "--weights", "first.onnx", "--device", "cpu"]
+        alfnet("detect", "a.png", "--out", "found", *options, cwd=tmp_path)
+        rows = (tmp_path / "found/detections.csv").read_text().splitlines()[1:]
+        assert {row.rpartition(",")[2] for row in rows} == {wanted}
+    with pytest.raises(AlfnetError, match=r"was exported for step 9, but its network has the steps 1 to 2"):
+        Detector.load(exported_for_step(tmp_path / "ninth.onnx", 9), device="cpu")
 
 
 def test_photographs_of_people(detector: Detector, shared: Path) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import av
 import cv2
@@ -81,7 +83,9 @@ def test_a_folder_gives_what_a_person_would_call_its_images(tmp_path: Path) -> N
     assert [os.path.relpath(source.name, tmp_path) for source in found.sources] == [
         "a.JPG", "b.png", "film.mp4", "without_suffix", "deep/c.webp", "deep/er/d.bmp"
     ]  # fmt: skip
-    assert found.describe_left_out() == ("left out: 3 hidden, 1 named twice, 1 of other kinds, 2 that are no files")
+    assert found.describe_left_out() == (
+        "left out: 3 hidden, 1 named twice, 1 of other kinds (notes.txt), 2 that are no files"
+    )
     (tmp_path / ".hidden/none").mkdir()
     with pytest.raises(AlfnetError, match="no image or video in this folder"):
         find_sources([str(tmp_path / ".hidden" / "none")])
@@ -156,6 +160,56 @@ def test_one_bad_file_does_not_stop_the_others(detector: Detector, tmp_path: Pat
         detect_sources(detector, [str(broken)], tmp_path / "out", formats=[Save.txt])
     assert snapshot(tmp_path / "out") == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]  # no temporaries
+
+
+def test_a_name_that_stands_for_nothing_does_not_stop_the_others(detector: Detector, tmp_path: Path) -> None:
+    image = put(tmp_path / "a.png")
+    (tmp_path / "empty").mkdir()
+    arguments = [str(tmp_path / "none.jpg"), str(image), str(tmp_path / "empty"), str(tmp_path / "*.gif"), "camera:x"]
+    summary = detect_sources(detector, arguments, tmp_path / "out", formats=[Save.coco])
+    assert summary.images == 1
+    assert [failure.removeprefix(f"{tmp_path}/") for failure in summary.failures] == [
+        "none.jpg: no such image, video or folder",
+        "empty: no image or video in this folder",
+        "*.gif: no image or video matches (0 names do)",
+        "camera:x: name a camera by its number, as in camera:0",
+    ]
+    before = snapshot(tmp_path)
+    with pytest.raises(AlfnetError, match=r"none\.jpg: no such image"):
+        detect_sources(detector, arguments, tmp_path / "out", formats=[Save.coco], strict=True)
+    with pytest.raises(AlfnetError, match=r"^nothing could be read:\n.*none\.jpg: no such .*\n.*empty: no image"):
+        detect_sources(detector, [arguments[0], arguments[2]], tmp_path / "out", formats=[Save.coco])
+    assert snapshot(tmp_path) == before
+
+
+def test_up_to_three_files_of_other_kinds_are_named(tmp_path: Path) -> None:
+    put(tmp_path / "a.png")
+    for name in ("b.txt", "c.jp2", "d.doc", "e.zip"):
+        (tmp_path / name).touch()
+    assert find_sources([str(tmp_path)]).describe_left_out() == "left out: 4 of other kinds (b.txt, c.jp2, d.doc, ...)"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("a.jp2", b"\x00\x00\x00\x0cjP  \r\n\x87\n" + bytes(30), "JPEG 2000"),
+        ("a.png", b"\xff\x4f\xff\x51" + bytes(30), "JPEG 2000"),
+        ("a.heic", bytes(40), "HEIC"),
+        ("a.CR3", b"\0\0\0\x18ftypcrx " + bytes(30), "RAW"),
+        ("a.raf", b"FUJIFILMCCD-RAW 0201", "RAW"),
+        ("a.nef", b"something", "RAW"),
+    ],
+)
+def test_formats_that_are_not_read_are_named(
+    detector: Detector, tmp_path: Path, name: str, content: bytes, kind: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    said = f"{path}: the format {kind} is not read; convert the image to PNG or JPEG"
+    good = put(tmp_path / "good/b.png")
+    assert detect_sources(detector, [str(path), str(good)], tmp_path / "out", formats=[]).failures == [said]
+    with pytest.raises(AlfnetError, match=re.escape(said)):
+        detector(path)
 
 
 def test_inputs_and_strangers_are_never_replaced(
@@ -269,6 +323,60 @@ def test_videos_that_cannot_be_read_are_named(detector: Detector, tmp_path: Path
     assert sorted(failure.split(": ")[0][-5:] for failure in summary.failures) == ["b.mp4", "c.mp4", "d.mp4"]
     with pytest.raises(AlfnetError, match="camera:77: there is no /dev/video77"):
         VideoReader("camera:77")
+
+
+def put_matroska(path: Path, times: list[int], *, sound: str | None = None) -> Path:
+    """A video whose frames are shown at `times` (ms), perhaps with two seconds of sound."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx-vp9" if path.suffix == ".webm" else "libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        audio: Any = container.add_stream(sound, rate=48000) if sound else None
+        for number, time in enumerate(times):
+            image = np.random.default_rng(number).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+        if audio is not None:
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 96_000), np.int16), format="s16", layout="mono")
+            silence.rate, silence.pts = 48_000, 0
+            for piece in av.AudioResampler(audio.format.name, "mono", 48_000, audio.frame_size or None).resample(
+                silence
+            ):
+                container.mux(audio.encode(piece))
+            container.mux(audio.encode())
+    return path
+
+
+EVENLY = [40 * number for number in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("name", "times", "sound"),
+    [
+        ("a.mkv", EVENLY, None),
+        ("a.webm", EVENLY, None),
+        ("one.mkv", [0], None),
+        ("uneven.mkv", [0, 100, 150, 500, 2000], None),
+        ("late.mkv", [5000 + time for time in EVENLY], None),
+        ("aac.mkv", EVENLY, "aac"),  # the sound is longer than the picture
+        ("opus.webm", EVENLY, "libopus"),
+    ],
+)
+def test_a_matroska_video_is_whole_or_named(tmp_path: Path, name: str, times: list[int], sound: str | None) -> None:
+    whole = put_matroska(tmp_path / name, times, sound=sound)
+    with VideoReader(str(whole)) as video:
+        assert [round(1000 * frame.seconds) for frame in video.frames()] == [time - times[0] for time in times]
+    if len(times) == 1:
+        return
+    cut = whole.with_stem("cut")
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    with (
+        VideoReader(str(cut)) as video,
+        pytest.raises(AlfnetError, match=r"cut\.(mkv|webm): (cut short: it ends after|damaged or cut short)"),
+    ):
+        list(video.frames())
 
 
 def test_ctrl_c_ends_a_camera_and_keeps_what_was_seen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import torch
 
 from alfnet.boxes.anchors import anchors
 from alfnet.boxes.cascade import cascade
-from alfnet.detection.detector import published_settings
+from alfnet.detection.detector import default_weights, published_settings
 from alfnet.detection.postprocess import select, step_scores
 from alfnet.errors import AlfnetError
+from alfnet.export import run
 from alfnet.export.graph import Decoder, DeployedNetwork, Grid
 from alfnet.export.onnx_file import onnx_model
 from alfnet.export.quantise import sensitive_nodes
@@ -24,6 +26,7 @@ from alfnet.images import write_png
 from alfnet.network.alfnet import ALFNet, normalise
 from alfnet.network.layers import BatchNorm
 from alfnet.params import DetectSettings
+from tests.commands import alfnet
 from tests.test_training_train import network
 
 SIZE = (128, 192)
@@ -270,3 +273,48 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
         OpenVinoBackend(tmp_path / "absent.xml", "cpu")
     with pytest.raises(AlfnetError, match="--device cuda"):
         OnnxBackend(tmp_path / "broken.onnx", "cuda")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--out", "m.foo"], "--out m.foo: name it NAME.onnx for ONNX, or NAME.xml for OpenVINO"),
+        (["--out", "m"], "--out m: name it NAME.onnx for ONNX"),
+        (["--out", "m.onnx", "--format", "openvino"], "--out m.onnx: with --format openvino name it m.xml"),
+        (["--out", "m.xml", "--format", "onnx"], "--out m.xml: with --format onnx name it m.onnx"),
+        (["--out", "m.onnx", "--test-step", "1"], "--test-step 1: is of --nms"),
+        (["--out", "m.onnx", "--nms", "--test-step", "9"], "--test-step 9: this network has the steps 1 to 2"),
+        (
+            ["--out", "m.onnx", "--weights", "old.onnx"],
+            "old.onnx: an exported file already (ONNX); alfnet export needs",
+        ),
+        (["--out", "m.onnx", "--weights", "."], ".: is a folder; name the file in it: model.safetensors"),
+    ],
+)
+def test_commands_that_cannot_be_are_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], said: str
+) -> None:
+    def work(*arguments: object, **options: object) -> None:
+        raise AssertionError("exports")
+
+    monkeypatch.setattr(run, "onnx_model", work)
+    model_of("mobilenet").save(tmp_path / "model.safetensors")
+    (tmp_path / "old.onnx").write_bytes(b"\x08\x07")
+    assert said in alfnet("export", "--weights", "model.safetensors", *options, cwd=tmp_path, code=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.safetensors", "old.onnx"]
+
+
+def test_info_of_an_exported_file(tmp_path: Path) -> None:
+    weights = default_weights()
+    path = str(weights.with_suffix(".onnx"))
+    said = json.loads(alfnet("weights", "info", path, "--json", cwd=tmp_path))
+    expected = json.loads(alfnet("weights", "info", str(weights), "--json", cwd=tmp_path))
+    assert (said["holds"], said["format"], said["nms"], said["channels"]) == ("exported detector", "onnx", True, "bgr")
+    assert said["size"] == "any (multiples of 64)"
+    assert {key: said[key] for key in expected.keys() - {"file", "bytes", "holds"}} == {
+        key: expected[key] for key in expected.keys() - {"file", "bytes", "holds"}
+    }
+    assert "exported detector" in alfnet("weights", "info", path, cwd=tmp_path)
+    (tmp_path / "broken.onnx").write_bytes(b"\x08\x07broken")
+    assert "ONNX Runtime cannot open it" in alfnet("weights", "info", "broken.onnx", cwd=tmp_path, code=2)
+    assert "no such file" in alfnet("weights", "info", "absent.xml", cwd=tmp_path, code=2)

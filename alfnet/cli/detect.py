@@ -32,7 +32,8 @@ def detect(
         typer.Option(
             "--weights",
             "-w",
-            help="A detector: a model.safetensors, trained or imported; left out: the one that comes with the project.",
+            help="A detector: a model.safetensors, trained or imported, or an exported file (.onnx, .xml); left out: the one "
+            "that comes with the project.",
         ),
     ] = None,
     save: Annotated[str, typer.Option(help="What to write, of pictures,video,coco,txt,csv,crops.")] = DEFAULT_FORMATS,
@@ -44,11 +45,17 @@ def detect(
         int | None, typer.Option("--max", help="Detections per image at most. As published: 100.")
     ] = None,
     test_step: Annotated[
-        int | None, typer.Option(help="The step whose boxes are taken, from 1; else the last.")
+        int | None,
+        typer.Option(
+            help="The step whose boxes are taken, from 1, also of exported files; else the one that the file was exported for, "
+            "or the last."
+        ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ..., mps.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Images at once; else by their size.")] = None,
-    backend: Annotated[str, typer.Option(help="torch; onnx or openvino for exported files.")] = "torch",
+    backend: Annotated[
+        str, typer.Option(help="torch; onnx or openvino for exported files; auto: by the file's ending.")
+    ] = "auto",
     tile: Annotated[
         str | None, typer.Option(help="Look at very large images in parts of WIDTHxHEIGHT, e.g. 2048x1024.")
     ] = None,

@@ -46,15 +46,18 @@ def export(
     from pydantic import ValidationError
 
     from alfnet.detection.detector import settings_of
+    from alfnet.detection.weights import check_not_exported, check_not_folder
     from alfnet.errors import AlfnetError
     from alfnet.export.run import export_detector
     from alfnet.export.settings import ExportSettings
     from alfnet.network.file_origin import read_origin
     from alfnet.outputs import check_outputs
 
-    chosen: Format = "openvino" if (format or out.suffix) in (ExportFormat.openvino, ".xml") else "onnx"
-    if chosen == "openvino" and out.suffix != ".xml":
-        raise AlfnetError(f"--out {out}: an OpenVINO file is called NAME.xml")
+    check_not_folder(weights)
+    check_not_exported(weights, "alfnet export")
+    chosen = _format(out, format)
+    if test_step is not None and not nms:
+        raise AlfnetError(f"--test-step {test_step}: is of --nms, without which the file gives all steps; add --nms")
     check_outputs({"--out": out}, {"--weights": weights, "--calibration": calibration})
     _check_replaceable(out, chosen)
     if int8 and calibration is None:
@@ -76,6 +79,20 @@ def export(
     detect = settings_of(read_origin(weights), weights)
     difference = export_detector(weights, out, settings, detect, test_step=test_step, calibration=images)
     print(f"{out}: {chosen}, {settings.precision}; {difference}")
+
+
+def _format(out: Path, format: ExportFormat | None) -> Format:
+    """The format that --format or else the ending of `out` asks for; AlfnetError where they do not go together."""
+    from alfnet.errors import AlfnetError
+    from alfnet.export.settings import SUFFIXES
+
+    by_suffix: dict[str, Format] = {suffix: name for name, suffix in SUFFIXES.items()}
+    chosen = by_suffix.get(out.suffix) if format is None else format.value
+    if chosen is None:
+        raise AlfnetError(f"--out {out}: name it NAME.onnx for ONNX, or NAME.xml for OpenVINO")
+    if out.suffix != SUFFIXES[chosen]:
+        raise AlfnetError(f"--out {out}: with --format {chosen} name it {out.with_suffix(SUFFIXES[chosen]).name}")
+    return chosen
 
 
 def _images(folder: Path) -> list[Path]:

@@ -38,15 +38,23 @@ def weights_import(
 
 @app.command("info")
 def weights_info(
-    file: Annotated[Path, typer.Argument(help="A weight file that alfnet wrote.")],
+    file: Annotated[Path, typer.Argument(help="A weight file that alfnet wrote, or a file of alfnet export.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what is in a weight file: the network, and what it was trained on."""
     import json
 
+    from alfnet.detection.weights import check_not_folder, exported_as
+    from alfnet.errors import extra_needed
     from alfnet.network.file_origin import weights_summary
 
-    summary = weights_summary(file)
+    check_not_folder(file)
+    if exported_as(file) is None:
+        summary = weights_summary(file)
+    else:
+        with extra_needed("export"):
+            from alfnet.export.runtimes import exported_summary
+        summary = exported_summary(file)
     if as_json:
         print(json.dumps(summary, indent=1))
         return

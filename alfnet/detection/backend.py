@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from alfnet.boxes.anchors import STRIDES
+from alfnet.detection.weights import AUTO, backend_of, check_not_folder, check_readable_by
 from alfnet.errors import AlfnetError, extra_needed
 from alfnet.network.alfnet import ALFNet, normalise
 from alfnet.network.settings import NetworkSettings
@@ -35,6 +36,11 @@ class Backend(Protocol):
     """Where `predict` leaves its tensors."""
     name: str
     """For people: the runtime, and where it runs."""
+
+    @property
+    def test_step(self) -> int | None:
+        """The step, from 1, whose boxes are taken unless another is asked for; None: the last."""
+        ...
 
     def predict(self, images: np.ndarray) -> Predictions:
         """What every step predicts for `images`, uint8 (N, H, W, 3), channels B G R, of any H and W.
@@ -61,6 +67,8 @@ class TorchBackend:
     # Measured (`python -m benchmarks.detect --memory`): the widest maps of both backbones at full width, with the room
     # that oneDNN takes for its own layouts.
     BYTES_PER_PIXEL = 260
+
+    test_step = None
 
     def __init__(self, model: ALFNet, device: torch.device) -> None:
         self.settings = model.settings
@@ -152,7 +160,14 @@ BACKENDS: dict[str, Callable[[Path, str], Backend]] = {
 
 
 def open_backend(name: str, weights: str | os.PathLike[str], device: str) -> Backend:
-    """Open a weight file with the backend called `name`; AlfnetError for an unknown one."""
-    if name not in BACKENDS:
-        raise AlfnetError(f"--backend: {name}: there is none; there are {', '.join(BACKENDS)}")
-    return BACKENDS[name](Path(weights), device)
+    """Open a weight file with the backend called `name`; `auto`: by the file's ending, torch where that does not tell.
+
+    Raises AlfnetError for an unknown backend, one that does not read such files, a folder, and what the backend refuses.
+    """
+    if name not in BACKENDS and name != AUTO:
+        raise AlfnetError(f"--backend: {name}: there is none; there are {', '.join(BACKENDS)} and {AUTO}")
+    path = Path(weights)
+    check_not_folder(path)
+    chosen = (backend_of(path) or "torch") if name == AUTO else name
+    check_readable_by(path, chosen)
+    return BACKENDS[chosen](path, device)

@@ -18,6 +18,7 @@ from alfnet.boxes.anchors import anchors
 from alfnet.boxes.cascade import cascade
 from alfnet.detection.backend import Backend, TorchBackend, open_backend, padded_size, too_large, torch_device
 from alfnet.detection.detections import Detections
+from alfnet.detection.formats import read_or_name
 from alfnet.detection.memory import free_memory
 from alfnet.detection.postprocess import (
     Selection,
@@ -29,8 +30,9 @@ from alfnet.detection.postprocess import (
     step_scores,
 )
 from alfnet.detection.tiles import merge_tiles, tile_grid
+from alfnet.detection.weights import AUTO
 from alfnet.errors import AlfnetError
-from alfnet.images import read_image, shrink_to_frame
+from alfnet.images import shrink_to_frame
 from alfnet.network.alfnet import ALFNet
 from alfnet.network.file_origin import read_origin
 from alfnet.network.origin import describe, trained_frame
@@ -49,6 +51,8 @@ BATCH_PIXELS = 4 * 1024 * 1024
 
 _CHECK_MEMORY_FROM = 8 * 1024 * 1024  # pixels; below, an image fits wherever torch does
 _TOLD: set[str] = set()
+_BYTES = (bytes, bytearray, memoryview)
+_ACCEPTED = "a path, a uint8 array (height, width, 3) or (height, width), a PIL image, or a list of these is expected"
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,8 @@ class Detector:
         Args:
             backend: the network.
             settings: thresholds of scores and overlap (`published_settings()`).
-            test_step: the step whose boxes are taken, from 1; None takes the last.
+            test_step: the step whose boxes are taken, from 1; None: the one that an exported file was made for, else the
+                last.
             frame: height and width that larger images are shrunk into; None: images are looked at in their own size.
 
         Raises:
@@ -116,7 +121,7 @@ class Detector:
             raise AlfnetError(f"--test-step {test_step}: this network has the steps 1 to {steps}")
         self.backend = backend
         self.settings = settings
-        self.test_step = test_step or steps
+        self.test_step = test_step or backend.test_step or steps
         self.frame = frame
         self._anchors: dict[tuple[int, int], Tensor] = {}
 
@@ -126,7 +131,7 @@ class Detector:
         weights: str | os.PathLike[str] | None = None,
         *,
         device: str = "auto",
-        backend: str = "torch",
+        backend: str = AUTO,
         score: float | None = None,
         nms: float | None = None,
         top: int | None = None,
@@ -139,12 +144,13 @@ class Detector:
             weights: the file (`alfnet weights import`, or a training's model.safetensors); None: the one that comes with
                 the project, trained on photographs (`docs/photos.md`).
             device: auto, cpu, cuda, cuda:1, ..., mps.
-            backend: what runs the network.
+            backend: what runs the network: torch, onnx, openvino; auto: by the file's ending.
             score: detections have a score above this one; None: as published, 0.1.
             nms: IoU above which the worse of two boxes goes; None: what the file says (the one that comes with the project:
                 0.45), else as published, 0.5.
             top: detections per image at most; None: as published, 100.
-            test_step: the step whose boxes are taken, from 1; None: the last.
+            test_step: the step whose boxes are taken, from 1; None: the one that an exported file was made for
+                (`alfnet export --nms --test-step`), else the last. Exported files hold all steps, so any can be asked for.
             settings: instead of the published ones; `score`, `nms` and `top` come before them.
 
         Raises:
@@ -205,11 +211,14 @@ class Detector:
                 twice is merged.
 
         Raises:
-            AlfnetError: a file cannot be read, an array is not uint8 or of another shape, or memory does not suffice.
+            AlfnetError: a file cannot be read, an array is not uint8 or of another shape, `images` or `tile` is none of
+                these, or memory does not suffice.
         """
-        if _is_one_image(images):
+        if tile is not None:
+            _check_tile(tile)
+        if _is_one_image(images) or isinstance(images, _BYTES) or not isinstance(images, Iterable):
             return self._detect_list([cast("ImageLike", images)], bgr, batch, tile)[0]
-        return self._detect_list(cast("Iterable[ImageLike]", images), bgr, batch, tile)
+        return self._detect_list(images, bgr, batch, tile)
 
     def detect_batch(self, images: np.ndarray, *, tile: tuple[int, int] | None = None) -> list[Selection]:
         """The boxes and scores of the test step in each of `images`, uint8 (N, H, W, 3), channels B G R."""
@@ -349,6 +358,13 @@ def _is_one_image(images: Any) -> bool:
     return hasattr(images, "__array__") and np.ndim(images) != 4
 
 
+def _check_tile(tile: object) -> None:
+    """Raise AlfnetError unless `tile` is (height, width), whole numbers."""
+    sides = tile if isinstance(tile, (tuple, list)) else ()
+    if len(sides) != 2 or not all(isinstance(side, (int, np.integer)) and type(side) is not bool for side in sides):
+        raise AlfnetError(f"tile={tile!r}: (height, width) in pixels is expected, e.g. tile=(1024, 2048)")
+
+
 def batch_size(height: int, width: int) -> int:
     """How many images of a size go through the network at once."""
     return min(8, max(1, BATCH_PIXELS // (height * width)))
@@ -357,14 +373,26 @@ def batch_size(height: int, width: int) -> int:
 def as_bgr(image: Any, bgr: bool = False) -> np.ndarray:
     """An image in any of the forms that `Detector` takes as uint8 (H, W, 3), channels B G R."""
     if isinstance(image, (str, os.PathLike)):
-        return read_image(image)
+        return read_or_name(image)
     if hasattr(image, "getexif"):  # PIL
         from PIL import ImageOps
 
         upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I") or upright.mode == "F":
-            raise AlfnetError(f"a PIL image of mode {upright.mode}: give 8 bits per channel (image.convert('RGB'))")
+        if upright.mode.startswith("I;16"):  # as the reader of files does: the upper 8 bits
+            return as_bgr((np.asarray(upright) >> 8).astype(np.uint8))
+        if upright.mode in ("I", "F"):
+            raise AlfnetError(
+                f"a PIL image of mode {upright.mode}, numbers of 32 bits: give 8 bits per channel. Of an image of 16 bits: "
+                "(numpy.asarray(image) / 256).clip(0, 255).astype('uint8'); convert('RGB') would cut off what is above 255"
+            )
         return np.ascontiguousarray(np.asarray(upright.convert("RGB"))[..., ::-1])
+    if isinstance(image, _BYTES):
+        raise AlfnetError(
+            f"{type(image).__name__} instead of an image: {_ACCEPTED}; of an image file's content: "
+            "PIL.Image.open(io.BytesIO(content))"
+        )
+    if not hasattr(image, "__array__") and not isinstance(image, Sequence):
+        raise AlfnetError(f"{type(image).__name__} instead of an image: {_ACCEPTED}")
     array = np.asarray(image)
     if array.dtype != np.uint8:
         raise AlfnetError(

@@ -22,6 +22,9 @@ VIDEO_SUFFIXES = (
 _LIST_SUFFIXES = (".txt", ".lst", ".list")
 _PATTERN = frozenset("*?[")
 _SNIFFED = 32  # bytes of a file without a suffix
+_OTHER_KINDS = "of other kinds"
+_NAMED = 3
+"""Files of other kinds that are named."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,11 @@ class Sources:
 
     sources: list[Source] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    """Lines of a list that name nothing that is there, as messages."""
+    """Arguments and lines of lists that name nothing that is there, as messages."""
     left_out: Counter[str] = field(default_factory=Counter)
     """What a search of folders passed by, by why."""
+    others: list[str] = field(default_factory=list)
+    """The names of the first files of other kinds that a search of folders passed by."""
     folders: list[Path] = field(default_factory=list)
     """The folders that were searched."""
 
@@ -72,7 +77,11 @@ class Sources:
         """What was passed by, for people; None where nothing was."""
         if not self.left_out:
             return None
-        return "left out: " + ", ".join(f"{number} {why}" for why, number in sorted(self.left_out.items()))
+        parts = []
+        for why, number in sorted(self.left_out.items()):
+            examples = ", ".join(self.others) + (", ..." if number > len(self.others) else "")
+            parts.append(f"{number} {why}" + (f" ({examples})" if why == _OTHER_KINDS else ""))
+        return "left out: " + ", ".join(parts)
 
 
 def find_sources(arguments: Sequence[str], *, out: Path | None = None) -> Sources:
@@ -82,13 +91,20 @@ def find_sources(arguments: Sequence[str], *, out: Path | None = None) -> Source
     alfnet wrote), patterns (`'holiday/**/*.jpg'`), `camera:0`, a list file (.txt, a path per line), or `-`: an image or a
     list through standard input.
 
-    Raises AlfnetError where a name stands for nothing, a folder holds no image, or there is no source at all.
+    A name that stands for nothing, and a folder without images, are in `Sources.missing`.
+
+    Raises AlfnetError where there is no source at all.
     """
     found = Sources()
     for argument in arguments:
-        _add(argument, found, out)
-    if not found.sources and not found.missing:
-        raise AlfnetError("no image to look at")
+        try:
+            _add(argument, found, out)
+        except AlfnetError as error:
+            found.missing.append(str(error))
+    if not found.sources:
+        if len(found.missing) > 1:
+            raise AlfnetError("nothing could be read:\n" + "\n".join(found.missing))
+        raise AlfnetError(found.missing[0] if found.missing else "no image to look at")
     return found
 
 
@@ -180,7 +196,9 @@ def _add_file(path: str, found: Sources) -> None:
     elif suffix in IMAGE_SUFFIXES or (not suffix and _sniff(path)):
         found.add("image", path)
     else:
-        found.left_out["of other kinds"] += 1
+        found.left_out[_OTHER_KINDS] += 1
+        if len(found.others) < _NAMED:
+            found.others.append(os.path.basename(path))
 
 
 def _walk(folder: Path, found: Sources, out: Path | None) -> Iterator[str]:

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from alfnet.detection.detector import Detector, batch_size
+from alfnet.detection.formats import decode_or_name, read_or_name
 from alfnet.detection.saving import Result, Save, Saver
 from alfnet.detection.sources import Source, Sources, find_sources
 from alfnet.detection.video import Frame, VideoReader
 from alfnet.errors import AlfnetError
-from alfnet.images import decode_image, read_image
 from alfnet.outputs import check_outputs, check_own_folder, own_folder
 from alfnet.progress import progress_report
 
@@ -73,9 +73,10 @@ def detect_sources(
     `formats`: detections.json (COCO results), detections.txt (2018 format), detections.csv, pictures/, crops/, videos/.
     Image ids count what was read from 1, in the order of images.json.
 
-    A source that cannot be read is named in the summary and does not stop the others, unless `strict`.
+    A source that cannot be read, or a name that stands for nothing, is named in the summary and does not stop the others,
+    unless `strict`.
 
-    Raises AlfnetError where a name stands for nothing, `out` holds something that alfnet did not write, or is an input,
+    Raises AlfnetError where every name stands for nothing, `out` holds something that alfnet did not write, or is an input,
     and where no source could be read; then what stood in `out` is still there.
     """
     check_own_folder(out)
@@ -156,9 +157,9 @@ def _read_all(sources: Sequence[Source]) -> Iterator[_Read]:
     for source in sources:
         try:
             if source.kind == "image":
-                yield _Read(source, read_image(source.name))
+                yield _Read(source, read_or_name(source.name))
             elif source.kind == "bytes":
-                yield _Read(source, decode_image(source.content, source.name))
+                yield _Read(source, decode_or_name(source.content, source.name))
             else:
                 with VideoReader(source.name) as video:
                     for frame in video.frames():

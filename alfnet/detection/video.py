@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 _QUALITY = "20"  # libx264's constant rate factor; 18 cannot be told from the original, 23 is its default
 _TIME_BASE = Fraction(1, 90_000)
+_MATROSKA_CLUSTER = b"\x1f\x43\xb6\x75"  # where the frames begin
+_MATROSKA_DURATION = (b"\x44\x89\x84", b"\x44\x89\x88")  # a number of 4 or 8 bytes
 
 
 @dataclass(frozen=True)
@@ -58,21 +60,44 @@ class VideoReader:
         self.rate = Fraction(self._stream.average_rate or self._stream.guessed_rate or 25)
         self.count = int(self._stream.frames or 0)
         """Frames as the file announces them; 0 where it does not."""
+        self._announced_end = self._matroska_seconds()
+
+    def _matroska_seconds(self) -> float | None:
+        """When a Matroska or WebM file, which announces no number of frames, says that it ends; None where it does not.
+
+        A file that was written to a pipe has no such word, and FFmpeg may guess one from the file's size: so it is looked for.
+        """
+        if (
+            "matroska" not in self._container.format.name
+            or not self._container.duration
+            or not Path(self.name).is_file()
+        ):
+            return None
+        with open(self.name, "rb") as file:
+            header = file.read(2**16).partition(_MATROSKA_CLUSTER)[0]
+        return self._container.duration / 1e6 if any(each in header for each in _MATROSKA_DURATION) else None
 
     def frames(self) -> Iterator[Frame]:
         """Decode. Raises AlfnetError, naming the frame, where the file is damaged or cut short."""
         import av
 
-        number, start = 0, None
+        number, start, end = 0, None, 0.0
+        # The announced end is that of the longest stream, so all are read for it.
+        streams = [self._stream] if self._announced_end is None else list(self._container.streams)
         try:
-            for frame in self._container.decode(self._stream):
-                if frame.is_corrupt:
-                    raise AlfnetError(f"{self.name}: frame {number + 1} is damaged; copy the video again")
-                number += 1
-                seconds = float(frame.time) if frame.time is not None else float((number - 1) / self.rate)
-                start = seconds if start is None else start
-                image = _upright(frame.to_ndarray(format="bgr24"), int(getattr(frame, "rotation", 0) or 0))
-                yield Frame(image, number, seconds - start)
+            for packet in self._container.demux(streams):
+                if packet.pts is not None:
+                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                if packet.stream.index != self._stream.index:
+                    continue
+                for frame in packet.decode():
+                    if frame.is_corrupt:
+                        raise AlfnetError(f"{self.name}: frame {number + 1} is damaged; copy the video again")
+                    number += 1
+                    seconds = float(frame.time) if frame.time is not None else float((number - 1) / self.rate)
+                    start = seconds if start is None else start
+                    image = _upright(frame.to_ndarray(format="bgr24"), int(getattr(frame, "rotation", 0) or 0))
+                    yield Frame(image, number, seconds - start)
         except (av.FFmpegError, OSError) as error:
             raise AlfnetError(
                 f"{self.name}: damaged or cut short behind frame {number} ({_words(error)}); copy the video again"
@@ -81,6 +106,13 @@ class VideoReader:
             raise AlfnetError(f"{self.name}: holds no frame; was it cut short? Copy the video again")
         if self.count > number + 1:
             raise AlfnetError(f"{self.name}: cut short: {number} of its {self.count} frames are there; copy it again")
+        # Sound is coded in pieces of up to 0.1 s, of which the last may be longer than what is heard.
+        tolerance = max(1.5 / float(self.rate), 0.05 if len(self._container.streams) == 1 else 0.15)
+        if self._announced_end is not None and end < self._announced_end - tolerance:
+            raise AlfnetError(
+                f"{self.name}: cut short: it ends after {end:.2f} of its {self._announced_end:.2f} s (frame {number}); "
+                "copy it again"
+            )
 
     def __enter__(self) -> Self:
         return self

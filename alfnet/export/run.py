@@ -63,11 +63,14 @@ def export_detector(
 ) -> Difference:
     """Write `weights` as an ONNX or OpenVINO file, and return how far it is from PyTorch on an image of real size.
 
-    Raises AlfnetError for weights that cannot be read, for calibration images that cannot, and for a float32 file whose
-    boxes differ by more than 1e-3 px or scores by more than 1e-5, and by more than twice what rounding makes of PyTorch's
-    own (`rounding`): it is then not kept.
+    Raises AlfnetError for weights that cannot be read, for a step that the network does not have, for calibration images
+    that cannot be read, and for a float32 file whose boxes differ by more than 1e-3 px or scores by more than 1e-5, and by
+    more than twice what rounding makes of PyTorch's own (`rounding`): it is then not kept.
     """
     model = ALFNet.load(weights)
+    steps = model.settings.steps
+    if test_step is not None and not 1 <= test_step <= steps:
+        raise AlfnetError(f"--test-step {test_step}: this network has the steps 1 to {steps}")
     description = describe(model.settings, export, dict(read_extra(weights)))
     images = calibration_images(calibration, export) if export.int8 else []
     proto = onnx_model(model, export, detect, description, test_step=test_step, calibration=images)

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from alfnet.boxes.anchors import STRIDES
-from alfnet.errors import AlfnetError
+from alfnet.errors import AlfnetError, extra_needed
 from alfnet.export.graph import OUTPUTS
-from alfnet.export.settings import METADATA_KEY, ExportSettings, Format, read_description
+from alfnet.export.settings import METADATA_KEY, SUFFIXES, ExportSettings, Format, read_description
 from alfnet.network.alfnet import CHANNEL_MEANS
-from alfnet.network.origin import origin_of
+from alfnet.network.origin import KEY, describe, origin_of
 from alfnet.network.settings import NetworkSettings
 
 Predictions = list[tuple[Tensor, Tensor]]
@@ -37,6 +37,11 @@ class ExportedBackend:
     def trained_on(self) -> dict[str, Any]:
         """What the file says of its training (`alfnet.network.origin`)."""
         return origin_of(self.origin)
+
+    @property
+    def test_step(self) -> int | None:
+        """The step that the file was exported for; None: the last."""
+        return self.export.test_step
 
     def predict(self, images: np.ndarray) -> Predictions:
         """What every step predicts for uint8 images (N, H, W, 3), B G R: class logits (N, B), offsets (N, B, 4).
@@ -182,6 +187,31 @@ def open_openvino(path: Path, device: str) -> OpenVinoBackend:
 
 OPEN: dict[Format, Callable[[Path, str], ExportedBackend]] = {"onnx": open_onnx, "openvino": open_openvino}
 """By the format of a file: a function of the file and the device's name."""
+
+
+def exported_summary(path: Path) -> dict[str, Any]:
+    """What an exported file says of itself, for people and programs; AlfnetError where it is none, or cannot be opened."""
+    with extra_needed("export"):
+        backend = OPEN["openvino" if path.suffix.lower() == SUFFIXES["openvino"] else "onnx"](path, "cpu")
+    settings = backend.settings.model_dump(mode="json")
+    grid = settings.pop("anchors")
+    export = backend.export.model_dump(mode="json")
+    size = export.pop("size")
+    parts = [path, path.with_suffix(".bin")] if backend.export.format == "openvino" else [path]
+    summary = {
+        "file": str(path),
+        "bytes": sum(part.stat().st_size for part in parts),
+        "holds": "exported detector",
+        **settings,
+        "anchor_widths": grid["widths"],
+        "anchor_ratio": grid["ratio"],
+        **export,
+        "size": "any (multiples of 64)" if size is None else f"{size[1]} x {size[0]}",
+        **{key: value for key, value in backend.origin.items() if key != KEY},
+        "origin": describe(backend.trained_on),
+    }
+    summary |= {key: value for key, value in backend.trained_on.items() if key not in summary}
+    return {key: value for key, value in summary.items() if value is not None}
 
 
 def _cannot_run(path: Path, runtime: str, error: Exception) -> AlfnetError:

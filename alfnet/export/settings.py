@@ -71,7 +71,13 @@ def read_description(text: str | None, path: object) -> tuple[NetworkSettings, E
                 f"{path}: of format {content['format']}, this version reads {FORMAT_VERSION}; export it again"
             )
         network = NetworkSettings.model_validate(content["settings"])
-        return network, ExportSettings.model_validate(content["export"]), dict(content.get("extra", {}))
+        export = ExportSettings.model_validate(content["export"])
+        if export.test_step is not None and not 1 <= export.test_step <= network.steps:
+            raise AlfnetError(
+                f"{path}: was exported for step {export.test_step}, but its network has the steps 1 to {network.steps}; "
+                "export it again"
+            )
+        return network, export, dict(content.get("extra", {}))
     except (ValueError, TypeError, KeyError, RecursionError):
         raise AlfnetError(
             f"{path}: was not written by alfnet export (its description is missing); export the detector"

@@ -11,6 +11,7 @@ import numpy as np
 
 from alfnet.detection.detections import Detections
 from alfnet.detection.timing import available_cores
+from alfnet.detection.weights import backend_of, check_not_folder, check_readable_by
 from alfnet.errors import AlfnetError, extra_needed
 from alfnet.export.settings import METADATA_KEY, ExportSettings, read_description
 from alfnet.images import MEAN_COLOUR, shrink_to_frame
@@ -18,7 +19,6 @@ from alfnet.network.origin import origin_of, trained_frame
 
 STRIDE = 64
 BACKENDS = ("auto", "torch", "onnx", "openvino")
-_BACKEND_OF_SUFFIX = {".safetensors": "torch", ".onnx": "onnx", ".xml": "openvino"}
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,15 @@ def open_finder(
     """
     if backend not in BACKENDS:
         raise AlfnetError(f"--backend: {backend}: there is none; there are {', '.join(BACKENDS)}")
-    chosen = backend if backend != "auto" else _BACKEND_OF_SUFFIX.get(weights.suffix)
+    chosen = backend if backend != "auto" else backend_of(weights)
+    check_not_folder(weights)
     if chosen is None:
         raise AlfnetError(
             f"{weights}: which backend? .safetensors, .onnx and .xml tell; for other names give --backend"
         )
     if not weights.is_file():
         raise AlfnetError(f"{weights}: no such file; a model.safetensors or a file of `alfnet export` was expected")
+    check_readable_by(weights, chosen)
     if chosen == "onnx":
         alone = OnnxFinder(weights, device=device, threads=threads, score=score)
         if alone.export.nms:
