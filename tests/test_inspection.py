@@ -136,14 +136,13 @@ def test_what_is_doubtful_in_coco_files(tmp_path: Path, changes: dict[str, Any],
 
 def test_what_the_reader_refuses_is_wrong(tmp_path: Path) -> None:
     """Else "nothing is wrong" would be said of a file at which the pipeline then stops."""
-    for number, (changes, part) in enumerate(
-        [
-            ({"visible_ratio": 45}, "the visible ratio is 45"),
-            ({"iscrowd": "0"}, "iscrowd is '0'"),
-            ({"iscrowd": 1}, "all 10 annotations of category 'person' are ignore regions"),
-            ({"ignore": 1}, "nobody to train on"),
-        ]
-    ):
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"visible_ratio": 45}, "the visible ratio is 45"),
+        ({"iscrowd": "0"}, "iscrowd is '0'"),
+        ({"iscrowd": 1}, "all 10 annotations of category 'person' are ignore regions"),
+        ({"ignore": 1}, "nobody to train on"),
+    ]
+    for number, (changes, part) in enumerate(cases):
         (problem,) = check_path(many(tmp_path / str(number), **changes), None, None, None).problems
         assert part in problem
     (problem,) = check_path(
