@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +62,28 @@ def entries(**changes: Any) -> list[dict[str, Any]]:
     return listed
 
 
+def many(folder: Path, number: int = 10, **changes: Any) -> Path:
+    """A COCO file of `number` images with a person of 30 px in each; `changes` are keys of all annotations."""
+    names = [f"{n}.jpg" for n in range(number)]
+    for name in names:
+        image(folder / "images" / name)
+    people = [{"id": n, "image_id": n, "category_id": 1, "bbox": [30 + n, 10, 12, 30]} | changes for n in range(number)]
+    listed = [{"id": n, "file_name": name, "height": 60, "width": 80} for n, name in enumerate(names)]
+    return own(folder, images=listed, annotations=people)
+
+
+def changed(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """The COCO file after `change` on its content."""
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    return path
+
+
 def test_nothing_is_wrong_with_a_right_file(tmp_path: Path) -> None:
-    found = check_path(own(tmp_path), None, None, tmp_path / "sheet.png")
+    found = check_path(many(tmp_path), None, None, tmp_path / "sheet.png")
     assert (found.problems, found.doubts) == ([], [])
-    assert "3 images, 6 annotations of category 'person'" in found.facts[0]
+    assert "10 images, 10 annotations of category 'person'" in found.facts[0]
     assert any("all 80 x 60 px" in fact for fact in found.facts)
     assert read_image(tmp_path / "sheet.png").shape[2] == 3
 
@@ -116,6 +134,151 @@ def test_what_is_doubtful_in_coco_files(tmp_path: Path, changes: dict[str, Any],
     assert any(part in doubt for doubt in doubts), doubts
 
 
+def test_what_the_reader_refuses_is_wrong(tmp_path: Path) -> None:
+    """Else "nothing is wrong" would be said of a file at which the pipeline then stops."""
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"visible_ratio": 45}, "the visible ratio is 45"),
+        ({"iscrowd": "0"}, "iscrowd is '0'"),
+        ({"iscrowd": 1}, "all 10 annotations of category 'person' are ignore regions"),
+        ({"ignore": 1}, "nobody to train on"),
+    ]
+    for number, (changes, part) in enumerate(cases):
+        (problem,) = check_path(many(tmp_path / str(number), **changes), None, None, None).problems
+        assert part in problem
+    (problem,) = check_path(
+        changed(many(tmp_path), lambda content: content["images"][0].update(file_name=str(tmp_path / "images/0.jpg"))),
+        None,
+        None,
+        None,
+    ).problems
+    assert "a name relative to the folder of images was expected" in problem
+
+
+def test_a_file_that_the_pipeline_cannot_part_is_wrong(tmp_path: Path) -> None:
+    (problem,) = check_path(many(tmp_path / "few", 4), None, None, None).problems
+    assert "4 images: at least 5 are needed" in problem
+    path = changed(many(tmp_path / "one"), lambda content: content.update(annotations=content["annotations"][:1]))
+    (problem,) = check_path(path, None, None, None).problems
+    assert "nobody is annotated in the" in problem
+    assert "people are in 1 of 10 images" in problem
+    problems = check_path(many(tmp_path / "low", bbox=[30, 10, 6, 12]), None, None, None).problems
+    assert [one.split(" px tall")[0].split(" is at ")[1] for one in problems] == ["least 20"] * 2
+    path = many(tmp_path / "twice")
+    (tmp_path / "twice/images/0.jpg").rename(tmp_path / "twice/images/1.png")
+    image(tmp_path / "twice/images/1.png")
+    changed(path, lambda content: content["images"][0].update(file_name="1.png"))
+    (problem,) = check_path(path, None, None, None).problems
+    assert problem == "1.png and 1.jpg would both become 1.png; rename one of them"
+
+
+def test_ignore_regions_are_not_counted_as_people(tmp_path: Path) -> None:
+    path = changed(
+        many(tmp_path),
+        lambda content: content["annotations"].extend(
+            [{"id": 20 + n, "image_id": n, "category_id": 1, "bbox": [1, 1, 70, 10], "iscrowd": 1} for n in range(10)]
+            * 2
+        ),
+    )
+    found = check_path(path, None, None, None)
+    assert (found.problems, found.doubts) == ([], [])
+    assert any("heights: 30 / 30 / 30 px" in fact and "width / height 0.40" in fact for fact in found.facts)
+    assert any("20 ignore regions" in fact for fact in found.facts)
+    changed(path, lambda content: content["annotations"].pop(0))
+    assert any("1 image without people" in fact for fact in check_path(path, None, None, None).facts)
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("/nowhere/{}.png", "of 10 images are not there"),
+        ("../images/{}.png", "there is ../images/0.jpg: correct the suffixes"),
+        ("{}.gif", "there is 0.jpg: correct the suffixes in the file"),
+        ("", "correct file_name in the file"),
+        ("x" * 300, "correct file_name in the file"),
+        ("a\0b", "correct file_name in the file"),
+        ("a[1]*.jpg", "put them there, or leave them and their annotations out of the file"),
+        ("C:\\data\\{}.jpg", "correct file_name in the file"),
+    ],
+)
+def test_names_that_lead_nowhere(tmp_path: Path, name: str, part: str) -> None:
+    path = changed(many(tmp_path), lambda content: content["images"][0].update(file_name=name.format(0)))
+    problems = check_path(path, None, None, None).problems
+    assert any(part in problem for problem in problems), problems
+    assert not any("name their folder as --images" in problem for problem in problems)
+
+
+def test_an_absolute_name_with_another_suffix_is_no_traceback(tmp_path: Path) -> None:
+    name = str(tmp_path / "images" / "0.png")
+    path = changed(many(tmp_path), lambda content: content["images"][0].update(file_name=name))
+    problems = check_path(path, None, None, None).problems
+    assert any("there is 0.jpg: correct the suffixes" in problem for problem in problems), problems
+
+
+def test_names_that_include_the_folder_ask_for_the_one_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def prefix(content: dict[str, Any]) -> None:
+        for one in content["images"]:
+            one["file_name"] = f"images/{one['file_name']}"
+
+    path = changed(many(tmp_path), prefix)
+    (problem,) = check_path(path, None, None, None).problems
+    assert "there is images/0.jpg: name the folder . as --images ." in problem
+    assert check_path(path, tmp_path, None, None).problems == []
+
+
+@pytest.mark.parametrize("form", ["{folder}/images/{name}", "../images/{name}"])
+def test_images_that_are_named_in_a_roundabout_way_are_not_said_to_be_unused(tmp_path: Path, form: str) -> None:
+    def rename(content: dict[str, Any]) -> None:
+        for one in content["images"]:
+            one["file_name"] = form.format(folder=tmp_path, name=one["file_name"])
+
+    found = check_path(changed(many(tmp_path), rename), None, None, None)
+    assert any("3 images there but not in people.json, e.g. a.jpg, b.png, c.jpg" in fact for fact in found.facts)
+    assert any("relative to the folder of images" in problem for problem in found.problems)
+
+
+def test_image_ids_that_are_no_ids(tmp_path: Path) -> None:
+    path = changed(many(tmp_path), lambda content: content["images"][0].update(id=[1]))
+    assert (
+        "1 of 10 images have an id that is no number and no text, e.g. [1]"
+        in check_path(path, None, None, None).problems[0]
+    )
+
+
+def test_other_kinds_of_files_are_recognised(tmp_path: Path) -> None:
+    def nameless(content: dict[str, Any]) -> None:
+        for one in content["images"]:
+            one["im_name"] = one.pop("file_name")
+
+    (problem,) = check_path(changed(many(tmp_path / "a"), nameless), None, None, None).problems
+    assert "10 of 10 images have no text as file_name (the keys are: id, height, width, im_name)" in problem
+
+    def outlines(content: dict[str, Any]) -> None:
+        for one in content["annotations"]:
+            one["segmentation"] = [one.pop("bbox")]
+
+    (problem,) = check_path(changed(many(tmp_path / "b"), outlines), None, None, None).problems
+    assert "10 of 10 annotations have a segmentation but no bbox" in problem
+    assert "[x1, y1, x2 - x1, y2 - y1]" in problem
+
+    def kinds(content: dict[str, Any]) -> None:
+        del content["categories"]
+        content["annotations"][0]["category_id"] = 2
+
+    (doubt,) = check_path(changed(many(tmp_path / "c"), kinds), None, None, None).doubts
+    assert "2 different category_id (1, 2)" in doubt
+    two = [{"id": 1, "name": "person"}, {"id": 2, "name": "car"}]
+    path = changed(many(tmp_path / "d"), lambda content: content.update(categories=two))
+    with pytest.raises(AlfnetError, match="name that of people as --category NAME"):
+        check_path(path, None, None, None)
+    with pytest.raises(AlfnetError, match="there are: person, car; correct --category"):
+        check_path(path, None, "people", None)
+    city(tmp_path / "e")
+    with pytest.raises(AlfnetError, match=rf"a MATLAB file.*alfnet data check {tmp_path}/e$"):
+        check_path(tmp_path / "e/annotations/anno_val.mat", None, None, None)
+
+
 def test_images_elsewhere_are_found(tmp_path: Path) -> None:
     path = own(tmp_path)
     (tmp_path / "images").rename(tmp_path / "photographs")
@@ -142,6 +305,17 @@ def test_from_a_coco_file_to_parameters(tmp_path: Path, monkeypatch: pytest.Monk
     assert (params.prepare["own"].images, params.data.category) == (str(tmp_path / "images"), "person")
     assert params.prepare["own"].height == params.data.height
     write_own_params(path, None, None, out, force=False)  # its own file is written again
+    write_own_params(many(tmp_path / "other"), None, None, out, force=False)  # and for another data set
+    write_own_params(path, None, None, out, force=False)
+    for line in ("seeds:", "  updates: 2000", "    height: 256"):
+        text = out.read_text()
+        assert text.count(line) >= 1
+        mine = text.replace(line, f"# mine\n{line}".replace("2000", "3000").replace("256", "512"), 1)
+        out.write_text(mine)
+        with pytest.raises(AlfnetError, match="--force"):
+            write_own_params(path, None, None, out, force=False)
+        assert out.read_text() == mine
+        out.write_text(text)
     out.write_text("mine: 1\n")
     with pytest.raises(AlfnetError, match="--force"):
         write_own_params(path, None, None, out, force=False)
@@ -152,6 +326,19 @@ def test_from_a_coco_file_to_parameters(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_frame_is_the_smallest_in_which_people_are_tall_enough(height: int, frame: tuple[int, int]) -> None:
     people = annotated_image("a.jpg", 800, 1600, [[5, 5, 40, height]] * 3, pedestrian=[True] * 3)
     assert choose_frame([people]) == frame
+
+
+def test_people_that_are_small_in_every_frame_get_the_smallest_that_keeps_their_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path
+) -> None:
+    people = annotated_image("a.jpg", 383, 456, [[5, 5, 10, 24]] * 3, pedestrian=[True] * 3)
+    empty = annotated_image("b.jpg", 2000, 4000, [], pedestrian=[])
+    assert choose_frame([people, empty]) == (512, 1024)
+    monkeypatch.chdir(root)
+    said = write_own_params(many(tmp_path), None, None, tmp_path / "params.yaml", force=False)
+    assert "512 x 256 px" in said
+    assert "half of the people are lower than 30 px there, too small" in said
+    assert "tall enough" not in said
 
 
 # CityPersons

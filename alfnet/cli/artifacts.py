@@ -28,7 +28,8 @@ NAMES = {"resnet50": "ResNet-50", "mobilenet": "MobileNet"}
 def artifacts(params_file: ParamsOption = Path("params.yaml")) -> None:
     """Write the section `artifacts` of dvc.yaml: for each variant the model of the seed with the lowest miss rate.
 
-    By IoU 0.5 and the Reasonable subset after the last step, from plots/ablation.csv of the last `dvc repro`.
+    By IoU 0.5 and the Reasonable subset after the last step, from plots/ablation.csv of the last `dvc repro`, which must be
+    of the present parameters.
     """
     from alfnet.params import load_params
 
@@ -38,6 +39,7 @@ def artifacts(params_file: ParamsOption = Path("params.yaml")) -> None:
     if not pipeline.is_file():
         raise AlfnetError(f"{pipeline}: no such file; run this in the project's folder")
     best = best_seeds(params, root / TABLE)
+    check_table(params_file)
     write_text(pipeline, with_artifacts(pipeline.read_text(), params, best))
     for name, (seed, miss_rate) in best.items():
         print(f"{name}: seed {seed}" + ("" if miss_rate is None else f", MR {miss_rate:.2f} %"))
@@ -65,6 +67,22 @@ def best_seeds(params: Params, table: Path) -> dict[str, tuple[int, float | None
             mean = last[name]["mr_50"]
             best[name] = params.seeds[0], float(mean) if mean else None
     return best
+
+
+def check_table(params_file: Path) -> None:
+    """Raise AlfnetError where plots/ablation.csv is of other parameters or another data set than `params_file`.
+
+    By the record of the stage `report` in dvc.lock: the table itself does not name them.
+    """
+    from alfnet.launch.records import departure, recorded_stages
+
+    stages = recorded_stages(params_file.parent / "dvc.lock")
+    # What a page looks like, and what is exported, changes no miss rate.
+    reason = departure(stages, "report", str(TABLE), params_file, ["profile", "report", "deploy"])
+    if reason is not None:
+        raise AlfnetError(
+            f"{params_file.parent / TABLE}: is not of the present parameters and data: {reason}; run: dvc repro"
+        )
 
 
 def with_artifacts(pipeline: str, params: Params, best: dict[str, tuple[int, float | None]]) -> str:

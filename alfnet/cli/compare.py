@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from alfnet.errors import AlfnetError
+
 
 def compare(
     first: Annotated[Path, typer.Argument(metavar="A", help="Detections, in any format that alfnet evaluate reads.")],
@@ -33,6 +35,10 @@ def compare(
     from alfnet.evaluation.comparing import compare_and_print
     from alfnet.outputs import check_outputs, check_replaceable, json_with, starts_with
 
+    if [str(path) for path in (ground_truth, first, second)].count("-") > 1:
+        raise AlfnetError("-: only one of A, B and --gt can come from a pipe; write the others into files first")
+    if images is not None and page is None:
+        raise AlfnetError("--images: is for the page; say where to write it: --page OUT.html")
     inputs = {"A": first, "B": second, "--ground-truth": ground_truth}
     check_outputs({"--out": out, "--page": page}, inputs)
     check_replaceable(out, "comparison", json_with("miss_rates"))

@@ -13,6 +13,11 @@ from alfnet.errors import AlfnetError
 
 if TYPE_CHECKING:
     from alfnet.annotations.data_set import Source
+    from alfnet.params import Params
+
+TRAINING_CACHE = Path("cache/train.json")
+"""What the pipeline writes."""
+_REMAKE = "make it with: dvc repro cache_annotations"
 
 app = typer.Typer(no_args_is_help=True, help="Data sets, annotation caches and ground truths.")
 
@@ -116,7 +121,7 @@ def data_check(
 
 @app.command("anchors")
 def data_anchors(
-    cache: Annotated[Path, typer.Option(help="The training cache.")] = Path("cache/train.json"),
+    cache: Annotated[Path, typer.Option(help="The training cache.")] = TRAINING_CACHE,
     out: Annotated[Path | None, typer.Option(help="Write a plot there (PNG).")] = None,
     params_file: ParamsOption = Path("params.yaml"),
 ) -> None:
@@ -133,29 +138,57 @@ def data_anchors(
     check_outputs({"--out": out}, {"--cache": cache})
     check_replaceable(out, "plot of anchors", marked_png("alfnet data anchors"))
     if not cache.is_file():
-        raise AlfnetError(f"{cache}: no such file; make it with: dvc repro cache_annotations")
+        raise AlfnetError(f"{cache}: no such file; {_REMAKE}")
     images = load_cache(cache)
+    if cache == TRAINING_CACHE:  # another one is taken as it is
+        _check_cache(cache, params, params_file)
     sizes = pedestrian_sizes(images)
     scales = training_scales(images, params.train.augment)
     trained = (sizes[:, None] * scales[..., None]).reshape(-1, 2)
     present = params.head.anchors
     suggested = suggest(trained, present)
+    better = suggested if suggested != present else None
     table = Table(title=f"{len(sizes):,} pedestrians, as training scales them: shares with an anchor at IoU 0.5")
     for name in ("anchors", "best", "worst", *LEVELS):
         table.add_column(name, justify="left" if name == "anchors" else "right", no_wrap=True)
-    for name, anchors in (("now", present), ("suggested", suggested)):
+    for name, anchors in (("now", present), *((("suggested", better),) if better is not None else ())):
         fit = anchor_fit(trained, anchors)
         table.add_row(name, *(f"{100 * share:.1f} %" for share in (*fit.share(), *fit.per_level())))
     Console().print(table)
     print("best: the pedestrian's centre on that of a cell; worst: half a cell away on both axes.")
     print("/8 ... /64: by the anchors of the level of this stride alone, at the best place.")
-    if suggested == present:
+    if better is None:
         print("No better anchors were found: none are to be changed.")
     else:
-        print(f"The lines for {params_file}:\n{lines_of(suggested)}")
+        print(f"The lines for {params_file}:\n{lines_of(better)}")
     if out is not None:
-        write_plot(out, trained, present, suggested)
+        write_plot(out, trained, present, better)
         print(out)
+
+
+def _check_cache(cache: Path, params: Params, params_file: Path) -> None:
+    """Raise AlfnetError where the pipeline's cache is of another data set, or of other rules, than the parameters."""
+    from alfnet.annotations.data_set import training_rule
+    from alfnet.annotations.training_cache import training_cache
+    from alfnet.files import read_json
+    from alfnet.launch.records import departure, recorded_stages, source_departure
+
+    reason = None
+    rule = training_cache([], "train", training_rule(params.data))["info"]["rule"]
+    content = read_json(cache)
+    sizes = {(image["height"], image["width"]) for image in content["images"]}
+    if content["info"].get("rule") != rule:
+        reason = f"it was made with another rule than data in {params_file} has"
+    elif params.data.height is not None and sizes - {(params.data.height, params.data.width)}:
+        reason = f"it has images of another size than data in {params_file}"
+    elif Path("dvc.lock").is_file():
+        stages = recorded_stages(Path("dvc.lock"))
+        name = "cache_annotations@train"
+        reason = departure(stages, name, str(cache), params_file) or source_departure(
+            stages, name, params.data.folder, params_file
+        )
+    if reason is not None:
+        raise AlfnetError(f"{cache}: is not of the data set that {params_file} names: {reason}; {_REMAKE}")
 
 
 @app.command("frames")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from alfnet.cli.common import ParamsOption
 from alfnet.cli.prune import leftovers
 from alfnet.errors import AlfnetError
+
+if TYPE_CHECKING:
+    from alfnet.params import Params
 
 
 def profile(
@@ -59,6 +62,8 @@ def check(params_file: ParamsOption = Path("params.yaml")) -> None:
     from alfnet.params import load_params
 
     params = load_params(params_file)
+    for line in check_names(params, params_file):
+        print(line, file=sys.stderr)
     if said := mend_lock(params_file.parent):
         print(said, file=sys.stderr)
     left = leftovers(params, params_file.parent)
@@ -67,6 +72,55 @@ def check(params_file: ParamsOption = Path("params.yaml")) -> None:
         print(f"outputs of variants that {params_file} does not have: {shown}", file=sys.stderr)
         print("they change the report's inputs; remove them with: alfnet prune", file=sys.stderr)
     print(f"{params_file}: profile {params.profile}, {len(params.variants)} variants", file=sys.stderr)
+
+
+def check_names(params: Params, params_file: Path) -> list[str]:
+    """Check what the parameters name outside themselves; return sentences about files that a stage will miss if it runs.
+
+    Raises AlfnetError for what no stage can use: addresses of no kind that is fetched, a detector to start from that is
+    not there, and backbones that the installed timm does not have.
+    """
+    from alfnet.preparation.fetch import local_path
+
+    addresses = {f"prepare.{name}.url": one.url for name, one in params.prepare.items()}
+    used = {variant.backbone for variant in params.variants.values() if variant.weights is None}
+    for name in used:
+        settings = params.backbones[name]
+        if settings.init == "download" and settings.url is not None:
+            addresses[f"backbones.{name}.url"] = settings.url
+    missing = []
+    for key, address in addresses.items():
+        try:
+            file = local_path(address)
+        except AlfnetError as error:
+            raise AlfnetError(f"{params_file}: {key}: {error}") from None
+        if file is not None and not file.exists():
+            missing.append(
+                f"{params_file}: {key}: {file}: no such file or folder; a stage that reads it will stop: correct it"
+            )
+    start = params.train.init_from
+    if start is not None and not (params_file.parent / start).is_file():
+        raise AlfnetError(
+            f"{params_file}: train.init_from: {start}: no such file; name a detector, as weights/detectors/NAME.safetensors, "
+            "or null to start from the backbone's weights"
+        )
+    _check_timm(sorted(name for name in used if name.startswith("timm/")), params_file)
+    return missing
+
+
+def _check_timm(backbones: list[str], params_file: Path) -> None:
+    from importlib.util import find_spec
+
+    if not backbones or find_spec("timm") is None:  # it imports torch, some seconds
+        return
+    import timm
+
+    for backbone in backbones:
+        name = backbone.removeprefix("timm/")
+        if not timm.is_model(name):
+            near = timm.list_models(f"*{name}*")[:5]
+            hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() has them all"
+            raise AlfnetError(f"{params_file}: backbones.{backbone}: timm {timm.__version__} has no such model; {hint}")
 
 
 def table(params_file: ParamsOption = Path("params.yaml")) -> None:

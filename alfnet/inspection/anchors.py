@@ -107,8 +107,11 @@ def yaml_lines(anchors: AnchorSettings) -> str:
     return "\n".join([*lines, f"    ratio: {anchors.ratio:g}"])
 
 
-def write_plot(out: Path, sizes: np.ndarray, present: AnchorSettings, suggested: AnchorSettings) -> None:
-    """Draw the pedestrians' sizes in training with both sets of anchors, and how many of them each meets (PNG)."""
+def write_plot(out: Path, sizes: np.ndarray, present: AnchorSettings, suggested: AnchorSettings | None) -> None:
+    """Draw the pedestrians' sizes in training with both sets of anchors, and how many of them each meets (PNG).
+
+    `suggested` None: there are no better ones, and the present ones stand alone.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -120,6 +123,8 @@ def write_plot(out: Path, sizes: np.ndarray, present: AnchorSettings, suggested:
     shown = sizes[np.linspace(0, len(sizes) - 1, min(len(sizes), 4000)).astype(int)]
     left.scatter(shown[:, 0], shown[:, 1], s=3, c="#999999", label="pedestrians as trained", linewidths=0)
     for anchors, colour, name in ((present, "#d95f02", "anchors now"), (suggested, "#1b9e77", "suggested")):
+        if anchors is None:
+            continue
         fit = anchor_fit(sizes, anchors)
         boxes = [
             (width, width / stride * round(stride / anchors.ratio))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from alfnet.annotations.coco import load_coco, read_coco
-from alfnet.annotations.images import AnnotatedImage
+from alfnet.annotations.data_set import training_rule
+from alfnet.annotations.images import AnnotatedImage, Split, deal_into_folds
+from alfnet.annotations.training_cache import training_cache
 from alfnet.errors import AlfnetError
 from alfnet.files import write_text
 from alfnet.inspection.findings import plural
 from alfnet.params import check_params
-from alfnet.profiles import merged_text, profiles
+from alfnet.profiles import load_profile, merged_text, profiles
 
 # Height and width, the smallest first: images are shrunk into the smallest in which people are tall enough.
 FRAMES = ((256, 512), (512, 1024), (1024, 2048))
@@ -23,48 +27,143 @@ def write_own_params(path: Path, images: Path | None, category: str | None, out:
     """Write the parameter file `out` for a COCO file; return what to do next.
 
     The frame is chosen so that half of the people are at least 60 px tall in it. Raises AlfnetError where `out` holds
-    changes that no profile has, unless `force`.
+    changes that neither a profile nor this function made, unless `force`.
     """
-    from io import StringIO
-
     from ruamel.yaml import YAML
 
     present = out.read_text() if out.is_file() else None
-    untouched = present is None or "profile: own\n" in present or present in map(merged_text, profiles())
-    if not untouched and not force:
+    if present is not None and not force and not _is_as_written(present):
         raise AlfnetError(
-            f"{out} holds changes that no profile has; keep them as profiles/YOURS.yaml, or add --force to lose them"
+            f"{out} holds changes of yours that no profile has; keep them as profiles/YOURS.yaml, or add --force to lose them"
         )
     annotated = read_coco(path, category)
     height, width = choose_frame(annotated)
     folder = images or next(one for one in (path.parent / "images", path.parent) if one.is_dir())
+    text = _parameters(
+        url=path.resolve().as_uri(),
+        images=str(folder.resolve()),
+        category=load_coco(path, category).category if category is not None else None,
+        height=height,
+        width=width,
+    )
+    check_params(YAML(typ="safe").load(text), str(out))
+    write_text(out, text)
+    median = _median_height(annotated, height, width)
+    why = (
+        "the smallest frame in which half of the people are tall enough"
+        if median >= MEDIAN_HEIGHT
+        else f"half of the people are lower than {median:.0f} px there, too small to be found well: {MEDIAN_HEIGHT} px are "
+        "wanted, and images are never enlarged"
+    )
+    return (
+        f"{out} now trains on {plural(len(annotated), 'image')} of {path}, shrunk into {width} x {height} px where they are "
+        f"larger ({why}), a fifth of them kept for tests; next: dvc repro"
+    )
+
+
+def _is_as_written(text: str) -> bool:
+    """Whether a parameter file is a profile, or what `write_own_params` writes for the place that the file names."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    if text in map(merged_text, profiles()):
+        return True
+    try:
+        own = YAML(typ="safe").load(text)["prepare"]["own"]
+        return text == _parameters(**{key: own[key] for key in ("url", "images", "category", "height", "width")})
+    except (YAMLError, KeyError, TypeError):
+        return False
+
+
+def _parameters(*, url: str, images: str, category: str | None, height: int, width: int) -> str:
+    """The text of the profile `own` with a place, a category and a frame."""
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
     yaml = YAML()
     content = yaml.load(merged_text("own"))
     prepare = content["prepare"]["own"]
-    prepare["url"] = path.resolve().as_uri()
-    prepare["images"] = str(folder.resolve())
-    prepare["category"] = load_coco(path, category).category if category is not None else None
+    prepare["url"], prepare["images"], prepare["category"] = url, images, category
     for section in (prepare, content["data"]):
         section["height"], section["width"] = height, width
     text = StringIO()
     yaml.default_flow_style = False
     yaml.dump(content, text)
-    check_params(YAML(typ="safe").load(text.getvalue()), str(out))
-    write_text(out, text.getvalue())
-    return (
-        f"{out} now trains on {plural(len(annotated), 'image')} of {path}, shrunk into {width} x {height} px (the smallest "
-        "frame in which half of the people are tall enough), a fifth of them kept for tests; next: dvc repro"
-    )
+    return text.getvalue()
+
+
+def untrainable(path: Path, category: str | None) -> list[str]:
+    """What keeps the pipeline from training on a COCO file by the profile `own`: too few images, or nobody in a part.
+
+    The images are shrunk and parted as the pipeline does it. Raises AlfnetError where the file cannot be read.
+    """
+    data: Any = load_profile("own").data
+    annotated = read_coco(path, category)
+    height, width = choose_frame(annotated)
+    framed = [_framed(image, height, width) for image in annotated]
+    names: dict[str, str] = {}
+    for image, original in zip(framed, annotated, strict=True):
+        if image.file_name in names:
+            return [
+                f"{names[image.file_name]} and {original.file_name} would both become {image.file_name}; rename one of them"
+            ]
+        names[image.file_name] = original.file_name
+    folds = data.split.folds
+    if len(framed) < folds:
+        return [
+            f"{plural(len(framed), 'image')}: at least {folds} are needed, of which a part is kept for tests (data.split); "
+            "annotate more images"
+        ]
+    dealt = deal_into_folds(framed, data.split.seed, folds)
+    people = sum(bool(image.pedestrian.any()) for image in annotated)
+    problems = []
+    parts: tuple[tuple[str, Split], ...] = (("trained on", "train"), ("kept for tests", "val"))
+    for purpose, split in parts:
+        part = [image for image in dealt if (image.fold == 0) == (split == "val")]
+        if any(not entry["ignore"] for entry in training_cache(part, split, training_rule(data))["annotations"]):
+            continue
+        if there := sum(int(image.pedestrian.sum()) for image in part):
+            problems.append(
+                f"no person of {there} in the {len(part)} images that would be {purpose} is at least "
+                f"{data.minimum_pedestrian_height:g} px tall inside a frame of {width} x {height} px, and images are never "
+                "enlarged; take larger images, or correct the boxes"
+            )
+        else:
+            problems.append(
+                f"nobody is annotated in the {len(part)} images that would be {purpose} (people are in {people} of "
+                f"{len(dealt)} images); annotate people in more images"
+            )
+    return problems
 
 
 def choose_frame(images: list[AnnotatedImage]) -> tuple[int, int]:
-    """Height and width of the smallest frame in which half of the people are at least 60 px tall."""
+    """Height and width of the smallest frame in which half of the people are at least 60 px tall.
+
+    Where they are in none, the smallest in which they are as tall as in the largest.
+    """
     for height, width in FRAMES:
-        tall = [
-            box[3] * min(1.0, height / image.height, width / image.width)
-            for image in images
-            for box in image.boxes[image.pedestrian]
-        ]
-        if tall and np.median(tall) >= MEDIAN_HEIGHT:
+        if _median_height(images, height, width) >= MEDIAN_HEIGHT:
             return height, width
-    return FRAMES[-1]
+    peopled = [image for image in images if image.pedestrian.any()]
+    largest = [_scale(image, *FRAMES[-1]) for image in peopled]
+    return next(frame for frame in FRAMES if [_scale(image, *frame) for image in peopled] == largest)
+
+
+def _median_height(images: list[AnnotatedImage], height: int, width: int) -> float:
+    """Of people in a frame, pixels; 0 where there is nobody."""
+    tall = [box[3] * _scale(image, height, width) for image in images for box in image.boxes[image.pedestrian]]
+    return float(np.median(tall)) if tall else 0.0
+
+
+def _scale(image: AnnotatedImage, height: int, width: int) -> float:
+    return min(1.0, height / image.height, width / image.width)
+
+
+def _framed(image: AnnotatedImage, height: int, width: int) -> AnnotatedImage:
+    """An image as the stage `prepare` shrinks and names it."""
+    scale = _scale(image, height, width)
+    name = f"{image.file_name.rsplit('.', 1)[0].replace('/', '_')}.png"
+    return replace(
+        image, file_name=name, height=height, width=width, boxes=image.boxes * scale, visible=image.visible * scale
+    )

@@ -16,6 +16,7 @@ from alfnet.images import image_size
 from alfnet.inspection.citypersons import SIZE, check_citypersons, looks_like_citypersons
 from alfnet.inspection.coco import check_coco
 from alfnet.inspection.findings import Findings, plural
+from alfnet.inspection.own_data import untrainable
 from alfnet.inspection.sheet import contact_sheet
 from alfnet.params import Params
 
@@ -36,8 +37,16 @@ def check_path(path: Path, images: Path | None, category: str | None, sheet: Pat
         return found
     if not path.is_file():
         raise AlfnetError(f"{path}: no such file or folder; name a COCO file, or the folder of a CityPersons copy")
+    if path.suffix == ".mat":
+        folder = path.parent.parent if path.parent.name == "annotations" else path.parent
+        raise AlfnetError(
+            f"{path}: a MATLAB file, as CityPersons' annotations are; name the folder of the whole copy: alfnet data check "
+            f"{folder}"
+        )
     folder = images or next((one for one in (path.parent / "images", path.parent) if one.is_dir()), path.parent)
     found = check_coco(path, folder, category)
+    if not found.problems:
+        found.problems += untrainable(path, category)
     if sheet is not None:
         _sheet(sheet, lambda: read_coco(path, category), folder, found)
     return found

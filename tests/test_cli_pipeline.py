@@ -1,0 +1,57 @@
+"""`alfnet check`: what the parameters name outside themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alfnet.cli.pipeline import check_names
+from alfnet.errors import AlfnetError
+from alfnet.params import Params, check_params
+from alfnet.profiles import load_profile
+from tests.commands import alfnet
+from tests.tiny import raw_params, write_params
+
+BACKBONE: dict[str, Any] = {
+    "init": "random", "width": 1.0, "url": None, "bytes": None, "md5": None,
+    "batch_norm": "trained", "batch_norm_momentum": 0.1, "freeze": False,
+}  # fmt: skip
+
+
+def own(url: str) -> Params:
+    params = load_profile("own")
+    prepare = params.prepare["own"].model_copy(update={"url": url})
+    return params.model_copy(update={"prepare": {"own": prepare}})
+
+
+def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "people.json"
+    (said,) = check_names(own(file.as_uri()), tmp_path / "params.yaml")
+    assert f"prepare.own.url: {file}: no such file or folder" in said
+    file.write_text("{}")
+    assert check_names(own(file.as_uri()), tmp_path / "params.yaml") == []
+    for url in ("people.json", str(file), "file://people.json"):
+        with pytest.raises(AlfnetError, match=r"prepare\.own\.url: .*file://"):
+            check_names(own(url), tmp_path / "params.yaml")
+
+
+def test_a_detector_to_start_from_is_there(tmp_path: Path) -> None:
+    write_params(tmp_path / "params.yaml", train__init_from="weights/detectors/mine.safetensors")
+    said = " ".join(alfnet("check", cwd=tmp_path, code=2).split())
+    assert "train.init_from: weights/detectors/mine.safetensors: no such file" in said
+    (tmp_path / "weights/detectors").mkdir(parents=True)
+    (tmp_path / "weights/detectors/mine.safetensors").write_bytes(b"")
+    alfnet("check", cwd=tmp_path)
+
+
+def test_backbones_are_models_of_timm(tmp_path: Path) -> None:
+    pytest.importorskip("timm")
+    variants = {"a-1s": {"backbone": "timm/resnet18d", "steps": 1}, "b-1s": {"backbone": "timm/resnet18dd", "steps": 1}}
+    backbones = {"timm/resnet18d": BACKBONE, "timm/resnet18dd": BACKBONE}
+    params = check_params(raw_params() | {"backbones": backbones, "variants": variants}, "params.yaml")
+    with pytest.raises(AlfnetError, match=r"backbones\.timm/resnet18dd: timm .* has no such model"):
+        check_names(params, tmp_path / "params.yaml")
+    del params.variants["b-1s"]  # what no variant uses does not matter
+    assert check_names(params, tmp_path / "params.yaml") == []
