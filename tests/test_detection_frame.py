@@ -31,17 +31,17 @@ def detector() -> Detector:
 
 def test_the_detector_in_the_box_is_small_and_says_what_it_is() -> None:
     assert default_weights().stat().st_size < 6_000_000
-    assert trained_frame(read_origin(default_weights())) == (256, 512)
+    assert trained_frame(read_origin(default_weights())) == (192, 384)
     assert read_origin(default_weights())["data_set"] == "pennfudan"
 
 
 def test_a_file_may_ask_for_another_overlap(detector: Detector, tmp_path: Path) -> None:
     published = published_settings()
     assert detector.settings.nms_iou == 0.45
-    assert (
-        detector.settings.model_copy(update={"nms_iou": published.nms_iou, "score_threshold": 0.1, "after_nms": 100})
-        == published
-    )
+    assert detector.settings.minimum_side == 8
+    asked_for = {"nms_iou": published.nms_iou, "minimum_side": published.minimum_side}
+    given = {"score_threshold": published.score_threshold, "after_nms": published.after_nms}
+    assert detector.settings.model_copy(update=asked_for | given) == published
     assert Detector.load(device="cpu", nms=0.6).settings.nms_iou == 0.6
     assert Detector.load(device="cpu", settings=published).settings == published
     tensors, description = read_weights(default_weights(), "detector")
@@ -87,14 +87,16 @@ def test_the_overlap_of_alfnet_detect(
     options = [str(root / "params.yaml") if each == "params.yaml" else each for each in options]
     alfnet("detect", "a.png", "--out", "found", "--device", "cpu", *named, *options, cwd=tmp_path)
     assert used[0].nms_iou == overlap
-    assert used[0].model_copy(update={"nms_iou": 0.5}) == published_settings()
+    published = published_settings()
+    assert used[0].model_copy(update={"nms_iou": 0.5, "minimum_side": published.minimum_side}) == published
+    assert used[0].minimum_side == (published.minimum_side if file == "silent" or "--params" in options else 8)
 
 
 def test_boxes_are_of_the_image_as_it_is(detector: Detector) -> None:
     image = np.random.Generator(np.random.PCG64(1)).integers(0, 256, (60, 50, 3), dtype=np.uint8)
     image = cv2.resize(image, (600, 720))
     whole = detector(image, bgr=True)
-    framed, scale = shrink_to_frame(image, 256, 512)
+    framed, scale = shrink_to_frame(image, 192, 384)
     small = detector(framed, bgr=True)
     assert len(whole.boxes)
     kept = len(whole.boxes)
@@ -110,7 +112,7 @@ def test_an_exported_file_is_looked_through_likewise(
     monkeypatch.setattr("alfnet.detection.detector._TOLD", set())  # other tests see what is said once
     exported = Detector.load(weights, backend="onnx", device="cpu", score=0.0, top=20)
     assert "trained on pennfudan" in caplog.text
-    assert exported.frame == detector.frame == (256, 512)
+    assert exported.frame == detector.frame == (192, 384)
     image = np.kron(
         np.random.default_rng(2).integers(0, 256, (36, 30, 3), dtype=np.uint8), np.ones((20, 20, 1), np.uint8)
     )
@@ -176,5 +178,5 @@ def test_the_readmes_lines_run(root: Path, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     exec(block, names)
-    assert names["detector"].frame == (256, 512)
+    assert names["detector"].frame == (192, 384)
     assert names["found"].boxes.shape == (len(names["found"].scores), 4)
