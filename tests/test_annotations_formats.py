@@ -181,7 +181,7 @@ def test_wrong_coco_files_are_described(tmp_path: Path, changes: dict[str, Any],
 
 def test_the_category_has_to_be_clear(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(json.dumps(coco()))
-    assert "name that of people as data.category" in message(read_coco, tmp_path / "x.json", None)
+    assert "name that of people: category in params.yaml" in message(read_coco, tmp_path / "x.json", None)
     (tmp_path / "x.json").write_text(json.dumps(coco(categories=[{"id": 1, "name": "people"}])))
     assert [len(image.boxes) for image in read_coco(tmp_path / "x.json", None)] == [3, 1]
 

@@ -270,9 +270,9 @@ def test_other_kinds_of_files_are_recognised(tmp_path: Path) -> None:
     assert "2 different category_id (1, 2)" in doubt
     two = [{"id": 1, "name": "person"}, {"id": 2, "name": "car"}]
     path = changed(many(tmp_path / "d"), lambda content: content.update(categories=two))
-    with pytest.raises(AlfnetError, match="name that of people as --category NAME"):
+    with pytest.raises(AlfnetError, match=r"name that of people: .*--category on the command line"):
         check_path(path, None, None, None)
-    with pytest.raises(AlfnetError, match="there are: person, car; correct --category"):
+    with pytest.raises(AlfnetError, match="there are: person, car; name that of people: "):
         check_path(path, None, "people", None)
     city(tmp_path / "e")
     with pytest.raises(AlfnetError, match=rf"a MATLAB file.*alfnet data check {tmp_path}/e$"):
@@ -526,3 +526,14 @@ def test_a_contact_sheet_that_cannot_be_written_is_an_error(tmp_path: Path, monk
     monkeypatch.setattr("alfnet.inspection.run.write_bytes", full)
     with pytest.raises(AlfnetError, match=r"sheet\.png: no space left"):
         check_path(people, tmp_path / "images", None, tmp_path / "sheet.png")
+
+
+def test_linked_cities_are_noticed(tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    for split, city in (("train", "aachen"), ("val", "lindau")):
+        (tmp_path / "disk" / city).mkdir(parents=True)
+        (folder / "leftImg8bit" / split).mkdir(parents=True)
+    (folder / "leftImg8bit" / "train" / "aachen").symlink_to(tmp_path / "disk" / "aachen")
+    (folder / "leftImg8bit" / "val" / "lindau").mkdir()
+    doubts = " ".join(check_citypersons(folder).doubts)
+    assert f"{folder / 'leftImg8bit' / 'train' / 'aachen'} is a link" in doubts

@@ -15,6 +15,10 @@ from alfnet.annotations.images import AnnotatedImage, annotated_image, check_nam
 from alfnet.errors import AlfnetError
 from alfnet.files import read_json
 
+_NAME_IT = (
+    "name that of people: category in params.yaml (of data, or of prepare where images are scaled first), --category on the "
+    "command line"
+)
 _REMEDY = "a COCO annotation file was expected (images, annotations, categories)"
 _RATIOS = ("visible_ratio", "vis_ratio")
 
@@ -106,11 +110,11 @@ def _chosen(path: Path, names: dict[int, str], category: str | None) -> set[int]
     listed = ", ".join(list(names.values())[:20])
     if category is None:
         if len(set(names.values())) > 1:
-            raise AlfnetError(f"{path}: has {len(names)} categories ({listed}); name that of people as data.category")
+            raise AlfnetError(f"{path}: has {len(names)} categories ({listed}); {_NAME_IT}")
         return set(names)
     chosen = {number for number, name in names.items() if name == category}
     if names and not chosen:
-        raise AlfnetError(f"{path}: has no category {category!r}; there are: {listed}; correct data.category")
+        raise AlfnetError(f"{path}: has no category {category!r}; there are: {listed}; {_NAME_IT}")
     return chosen
 
 

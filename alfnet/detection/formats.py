@@ -53,7 +53,7 @@ def read_or_name(path: str | os.PathLike[str]) -> np.ndarray:
                 start = file.read(32)
         except (OSError, ValueError):
             raise error from None
-        raise _named(error, start, os.fspath(path)) from None
+        raise name_kind(error, start, os.fspath(path)) from None
 
 
 def decode_or_name(content: bytes, name: str) -> np.ndarray:
@@ -61,11 +61,11 @@ def decode_or_name(content: bytes, name: str) -> np.ndarray:
     try:
         return decode_image(content, name)
     except AlfnetError as error:
-        raise _named(error, content[:32], name) from None
+        raise name_kind(error, content[:32], name) from None
 
 
-def _named(error: AlfnetError, start: bytes, name: str) -> AlfnetError:
-    """The error to raise: another than `error` where that could not tell what the file is."""
+def name_kind(error: AlfnetError, start: bytes, name: str) -> AlfnetError:
+    """The error to raise of a file with these first bytes: another than `error` where that could not tell what it is."""
     kind = unread_kind(start, name) if "not readable as an image" in str(error) else None
     if kind is None:
         return error

@@ -16,6 +16,7 @@ from alfnet.evaluation.other_rules import Overlaps, Setting, miss_rate_by
 from alfnet.evaluation.printing import printed
 from alfnet.evaluation.subsets import PUBLISHED, SUBSETS, Subset
 from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.records import Floats
 from alfnet.reading.results_file import Detections
 
 _OF_FILES = ("boxes", "scores", "cut", "suppression", "ids", "images")
@@ -207,7 +208,7 @@ def explain_figures(ground_truth: GroundTruth, detections: Detections, got: Sequ
         tried += more
         fitting = sorted((result for result in pairs if result.fits), key=_likelihood)
         nearest += sorted(pairs, key=lambda result: result.distance)[:2]
-    example = "--got-from 'from 100 px=...'" if _tells_no_visibility(ground_truth) else Answer.example
+    example = "--got-from 'from 100 px=...'" if _unknown(ground_truth.visible_ratios) else Answer.example
     if fitting:
         more = max(0, len(fitting) - shown)
         return Answer(tuple(got), protocol, tuple(fitting[:shown]), tried, more, example=example)
@@ -220,15 +221,16 @@ def _check(ground_truth: GroundTruth, got: Sequence[Got]) -> None:
         other = seen.setdefault(figure.name, figure)
         if other.value != figure.value:
             raise AlfnetError(f"{figure.name} cannot be both {other.stated} and {figure.stated}; give one figure of it")
-        if figure.subset.needs_visibility and _tells_no_visibility(ground_truth):
+        if figure.subset.needs_visibility and _unknown(ground_truth.visible_ratios):
             raise AlfnetError(
                 f"{figure.text}: the subset {figure.subset.name!r} needs vis_ratio, which the ground truth does not have; "
                 "give a figure of one of the subsets that were evaluated"
             )
 
 
-def _tells_no_visibility(ground_truth: GroundTruth) -> bool:
-    return bool(len(ground_truth.visible_ratios)) and bool(np.isnan(ground_truth.visible_ratios).all())
+def _unknown(visible_ratios: Floats) -> bool:
+    """Whether a ground truth says of nobody (G,) how much is visible."""
+    return bool(len(visible_ratios)) and bool(np.isnan(visible_ratios).all())
 
 
 def _figures(deviation: Deviation, base: Sequence[Setting], overlaps: Overlaps) -> tuple[float | None, ...] | None:

@@ -60,14 +60,20 @@ def check_citypersons(folder: Path, progress: Callable[[int], None] | None = Non
     else:
         for split in IMAGES:
             _check_split(images, split, annotations[split], found, progress)
-        linked = [path for path in (folder, images, images / "train", images / "val") if path.is_symlink()]
+        cities = (path for split in IMAGES for path in sorted((images / split).glob("*")))
+        linked = [
+            path for path in (folder, images, *(images / split for split in IMAGES), *cities) if path.is_symlink()
+        ]
         if linked:
             found.doubts.append(
                 f"{linked[0]} is a link: `dvc add` leaves out what is linked; use it without `dvc add`, with data.folder: "
                 f"{images.parent.resolve()}"
             )
         elif images.resolve() != Path(HOME, "leftImg8bit").resolve():
-            found.facts.append(f"to use them where they are: data.folder: {images.parent.resolve()}")
+            place = f"data.folder: {images.parent.resolve()}"
+            if mat := next(iter(sorted(folder.rglob("anno_train.mat"))), None):
+                place += f", data.annotations: {mat.parent.resolve()}"
+            found.facts.append(f"to use them where they are: {place}")
     return found
 
 
@@ -221,12 +227,12 @@ def _other_layout(folder: Path, found: Findings) -> bool:
     found.facts.append(f"{folder}: {plural(len(files), 'image')} of Cityscapes, in {some(cities)}")
     if any(not file.stem.endswith("_leftImg8bit") for file in files):
         found.problems.append(
-            f"names without {_IMAGE_SUFFIX}, e.g. {files[0]}: rename them, or link them under their full names to "
+            f"names without {_IMAGE_SUFFIX}, e.g. {files[0]}: rename them, and move them to "
             f"{HOME}/leftImg8bit/<split>/<city>/"
         )
     else:
         found.problems.append(
-            f"{files[0].parent}: cities without a folder for the split; move or link frankfurt, lindau and munster to "
+            f"{files[0].parent}: cities without a folder for the split; move frankfurt, lindau and munster to "
             f"{HOME}/leftImg8bit/val/, and the others to {HOME}/leftImg8bit/train/"
         )
     return True

@@ -30,7 +30,7 @@ def check_coco(path: Path, images: Path, category: str | None, progress: Progres
     What the pipeline's own reader refuses is among the problems. Raises AlfnetError where the file has not COCO's layout,
     or the category of people is not clear.
     """
-    content = load_for_check(path, category)
+    content = load_coco(path, category)
     found = Findings()
     found.facts.append(
         f"{path}: {plural(len(content.images), 'image')}, {plural(len(content.annotations), 'annotation')} of category "
@@ -62,18 +62,6 @@ def check_coco(path: Path, images: Path, category: str | None, progress: Progres
         except AlfnetError as error:
             found.problems.append(str(error))
     return found
-
-
-def load_for_check(path: Path, category: str | None) -> CocoFile:
-    """`load_coco` for a command whose category is an option and no parameter; raises AlfnetError like it."""
-    try:
-        return load_coco(path, category)
-    except AlfnetError as error:
-        raise AlfnetError(
-            str(error)
-            .replace("as data.category", "as --category NAME")
-            .replace("correct data.category", "correct --category")
-        ) from None
 
 
 def _check_entries(content: CocoFile, found: Findings, *, has_categories: bool) -> bool:

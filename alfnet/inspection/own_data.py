@@ -16,6 +16,7 @@ from alfnet.errors import AlfnetError
 from alfnet.files import write_text
 from alfnet.inspection.findings import plural
 from alfnet.params import check_params
+from alfnet.preparation.prepare import prepared_name
 from alfnet.profiles import load_profile, merged_text, profiles
 
 # Height and width, the smallest first: images are shrunk into the smallest in which people are tall enough.
@@ -163,7 +164,6 @@ def _scale(image: AnnotatedImage, height: int, width: int) -> float:
 def _framed(image: AnnotatedImage, height: int, width: int) -> AnnotatedImage:
     """An image as the stage `prepare` shrinks and names it."""
     scale = _scale(image, height, width)
-    name = f"{image.file_name.rsplit('.', 1)[0].replace('/', '_')}.png"
-    return replace(
-        image, file_name=name, height=height, width=width, boxes=image.boxes * scale, visible=image.visible * scale
-    )
+    boxes, visible = image.boxes * scale, image.visible * scale
+    name = prepared_name(image.file_name)
+    return replace(image, file_name=name, height=height, width=width, boxes=boxes, visible=visible)

@@ -58,7 +58,7 @@ def prepare(
         (temporary / "images").mkdir(parents=True)
         for entry in entries:
             annotated = entry.annotated
-            name = f"{annotated.file_name.rsplit('.', 1)[0].replace('/', '_')}.png"
+            name = prepared_name(annotated.file_name)
             if name in {image["file_name"] for image in images}:
                 raise AlfnetError(f"{settings.url}: two images would be called {name}; give them names of their own")
             framed, scale = shrink_to_frame(entry.read(), settings.height, settings.width)
@@ -82,6 +82,11 @@ def prepare(
         content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
         write_json(temporary / "annotations.json", content)
     return {"images": len(images), "people": sum(not one["ignore"] for one in annotations)}
+
+
+def prepared_name(file_name: str) -> str:
+    """What an image is called in the prepared data set: a PNG, with folders in its name."""
+    return f"{file_name.rsplit('.', 1)[0].replace('/', '_')}.png"
 
 
 def _scaled(box: np.ndarray, scale: float) -> list[int | float]:

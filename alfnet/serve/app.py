@@ -30,6 +30,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from alfnet import __version__
 from alfnet.detection.detections import Detections
 from alfnet.detection.drawing import draw_detections
+from alfnet.detection.formats import name_kind
 from alfnet.errors import AlfnetError
 
 # The one reader of headers; the size has to be known before pixels are made of a few bytes.
@@ -171,6 +172,7 @@ def _answer(finder: Finder, limits: Limits, content: bytes, form: Form, score: f
         image = decode_image(content, NAME)
         found = finder.find(image)
     except AlfnetError as error:
+        error = name_kind(error, content[:32], NAME)
         # A message may name the model's file, whose place is nobody's business.
         raise HTTPException(422, re.sub(r"\S*/(?=" + re.escape(finder.model) + ")", "", str(error))) from None
     keep = found.scores > score
