@@ -96,6 +96,7 @@ def test_accept_is_read_as_it_is_meant() -> None:
     [
         (b"", 400, "no image"),
         (b"/etc/passwd", 422, "not readable as an image"),
+        (b"\x00\x00\x00\x0cjP  \r\n\x87\n" + bytes(40), 422, "the format JPEG 2000 is not read"),
         (encode_png(image())[:-200], 422, "cut short"),
         (b"x" * 200_001, 413, "200,000 bytes"),
         (encode_png(np.zeros((250, 201, 3), np.uint8)), 413, "201 x 250 px"),
