@@ -265,8 +265,8 @@ class AugmentSettings(Settings):
     """HSV value is multiplied by a factor from this range."""
     brightness_probability: Fraction
     flip_probability: Fraction
-    scale: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=2, max_length=2)]
-    """The crop's sides as a fraction of the image's."""
+    scale: Annotated[list[Annotated[float, Field(gt=0, le=8)]], Field(min_length=2, max_length=2)]
+    """The crop's sides as a fraction of the image's; above 1 the image is shrunk, with grey round it."""
     pedestrian_inside: Fraction
     """A pedestrian keeps if at least this part of its area is inside the crop."""
     pedestrian_width: Annotated[float, Field(ge=0)]

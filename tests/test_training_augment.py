@@ -231,15 +231,16 @@ def test_an_empty_box_never_keeps() -> None:
 
 
 @pytest.mark.parametrize("size", [(300, 200), (200, 300), (600, 180), (97, 640), (256, 512)])
+@pytest.mark.parametrize("scale", [[0.6, 1.0], [1.0, 3.0]], ids=["crops", "shrunk"])
 @pytest.mark.parametrize("seed", range(6))
-def test_images_of_any_ratio_keep_their_proportions(size: tuple[int, int], seed: int) -> None:
+def test_images_of_any_ratio_keep_their_proportions(size: tuple[int, int], seed: int, scale: list[float]) -> None:
     """A white box on black is where its box says, and as wide to its height as it was; what is added is grey."""
     height, width = size
     box = np.array([[width * 0.3, height * 0.3, width * 0.6, height * 0.8]], np.float32).round()
     image = np.zeros((height, width, 3), np.uint8)
     x1, y1, x2, y2 = box[0].astype(int)
     image[y1:y2, x1:x2] = 255
-    settings = SETTINGS.model_copy(update={"brightness_probability": 0.0, "pedestrian_width": 0.0, "scale": [0.6, 1.0]})
+    settings = SETTINGS.model_copy(update={"brightness_probability": 0.0, "pedestrian_width": 0.0, "scale": scale})
     sample = augment(image, box, NONE, settings, rng(seed))
     assert sample.image.shape == (256, 512, 3)
     drawn = draw(height, width, box, settings, rng(seed))

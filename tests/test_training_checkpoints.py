@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from ruamel.yaml import YAML
 from alfnet.errors import AlfnetError
 from alfnet.files import sha256
 from alfnet.training.checkpoints import CODE, Checkpoints, fingerprint
+from alfnet.training.run import _stopping
 from alfnet.training.state import RunState
 from tests.tiny import ROOT
 
@@ -186,3 +189,45 @@ def test_the_fingerprint_covers_the_code_that_the_stage_depends_on():
     stage = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]["train"]
     listed = {path for path in stage["deps"] if path.startswith("alfnet/")}
     assert {f"alfnet/{part}" for part in CODE} == listed
+
+
+class SignalWhenPickled(type):
+    """Classes that send SIGTERM to this process where `copyreg` notes their slots, and drops whatever is raised."""
+
+    def __setattr__(cls, name, value) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        super().__setattr__(name, value)
+
+
+class Pickled(metaclass=SignalWhenPickled):
+    def state_dict(self):
+        return {"self": self}
+
+
+def test_sigterm_in_the_middle_of_a_checkpoint_waits_for_its_end_and_is_not_lost(fabric, tmp_path, capsys):
+    checkpoints = Checkpoints(tmp_path, "v-1", FINGERPRINT)
+    with pytest.raises(SystemExit) as stop, _stopping(checkpoints):
+        checkpoints.save(fabric, 7, {"run": Pickled()})
+    assert stop.value.code == 143
+    assert checkpoints.newest() == 7
+    assert "stopped (SIGTERM). Kept: the checkpoint after update 7" in capsys.readouterr().err
+
+
+def save_after_a_lost(number: int, checkpoints: Checkpoints, fabric: Fabric) -> None:
+    checkpoints.check()
+    with contextlib.suppress(BaseException):
+        signal.raise_signal(number)
+    checkpoints.save(fabric, 1, state(fabric, 1))
+
+
+@pytest.mark.parametrize(("number", "raised"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)])
+def test_a_signal_whose_exception_got_lost_ends_the_run_before_the_next_checkpoint(fabric, tmp_path, number, raised):
+    checkpoints = Checkpoints(tmp_path, "v-1", FINGERPRINT)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(raised), _stopping(checkpoints):
+            save_after_a_lost(number, checkpoints, fabric)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not checkpoints.newest()

@@ -124,12 +124,20 @@ def pending(root: Path, params: Params) -> list[_Progress]:
 def _run(root: Path, launches: Path, rows: list[_Progress], options: Options, runtime: str) -> int:
     folder = launches / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
     console = Console(stderr=True)
-    signal.signal(signal.SIGTERM, _terminated)
+    ending: list[SystemExit] = []
+
+    def end(number: int, frame: Any) -> NoReturn:
+        ending.append(SystemExit(128 + number))
+        raise ending[-1]
+
+    signal.signal(signal.SIGTERM, end)
     with claimed(folder):
         work = _Work(root, folder, rows, options, runtime)
         try:
             with Live(console=console, auto_refresh=False, transient=False) as live:
                 while not work.step():
+                    if ending:  # an exception out of a signal's handler may get lost in C code
+                        raise ending[-1]
                     if console.is_terminal:
                         live.update(work.table(), refresh=True)
                     else:
@@ -152,10 +160,6 @@ def _run(root: Path, launches: Path, rows: list[_Progress], options: Options, ru
     if not failed:
         shutil.rmtree(folder, ignore_errors=True)
     return 1 if failed else 0
-
-
-def _terminated(number: int, frame: Any) -> NoReturn:
-    sys.exit(128 + number)
 
 
 class _Work:

@@ -260,7 +260,14 @@ def _explain_rows(path: Path, text: str, heading: int, delimiter: str | None, co
 
 
 def _check_columns(path: Path, rows: Floats) -> None:
-    """Raise AlfnetError where the score stands in the second column, as in some tools' output."""
+    """Raise AlfnetError where the score stands in the second column, as in some tools' output, and for YOLO's labels."""
+    if len(rows) and ((rows[:, 1:] >= 0) & (rows[:, 1:] <= 1)).all():
+        found = f"in all {len(rows)} lines the five values after the first lie in [0, 1], as in YOLO's labels"
+        remedy = (
+            "those say the image by their file's name alone: give the folder of the label files, one per image; or write "
+            "boxes in pixels"
+        )
+        raise AlfnetError(explain(path, found, " ".join(f"{value:g}" for value in rows[0]), remedy))
     second = (rows[:, 1] >= 0) & (rows[:, 1] <= 1)
     if len(rows) >= 10 and second.all() and (rows[:, 5] > 1).mean() > 0.5:
         found = f"in all {len(rows)} lines the second value lies in [0, 1], the last one not: the score comes second"

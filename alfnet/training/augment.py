@@ -6,7 +6,8 @@ quotient of the sizes.
 
 An image of another width : height ratio than the result is taken as the upper left of the smallest canvas of that ratio
 that holds it. Crops have sides of `scale` of the canvas, lie inside the image as far as they fit, and what they have
-beyond it is grey, the mean colour. For images of the result's ratio this is the published rule, to the bit.
+beyond it is grey, the mean colour. For images of the result's ratio and a scale of at most 1 this is the published rule,
+to the bit; a scale above 1 makes people smaller, with grey round the image.
 """
 
 from __future__ import annotations
@@ -97,7 +98,9 @@ def draw(height: int, width: int, pedestrians: np.ndarray, settings: AugmentSett
     canvas_width = max(width, -(-height * settings.width // settings.height))
     crop_height = max(1, round(canvas_height * scale))
     # From the rounded height, so that the crop has the result's ratio exactly (1:2) where that divides.
-    crop_width = min(canvas_width, max(1, round(crop_height * settings.width / settings.height)))
+    crop_width = max(1, round(crop_height * settings.width / settings.height))
+    if scale <= 1:
+        crop_width = min(canvas_width, crop_width)
     if len(pedestrians):
         x1, y1, x2, y2 = np.asarray(pedestrians[rng.integers(len(pedestrians))], dtype=np.float64)
         if flip:

@@ -7,9 +7,12 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import socket
 import sys
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,6 +43,9 @@ class Checkpoints:
         self.name = name
         self.folder = Path(scratch) / f"{name}-{fingerprint[:16]}"
         self._lock: IO[str] | None = None
+        self.ending: BaseException | None = None
+        """Why the run is to end, once a signal has said so. The exception that its handler raises may get lost in code that
+        drops whatever is raised (a bare `except:`, C code that has called into Python), so `save` and `check` raise it again."""
 
     def __enter__(self) -> Checkpoints:
         """Claim the folder; AlfnetError, naming process and host, where another process has it."""
@@ -69,20 +75,27 @@ class Checkpoints:
             self._lock.close()
             self._lock = None
 
+    def check(self) -> None:
+        """Raise why the run is to end, if it is."""
+        if self.ending is not None:
+            raise self.ending
+
     def save(self, fabric: Fabric, update: int, state: dict[str, Any]) -> None:
         """Write a checkpoint and drop all but the newest two. Every process of the run has to call this."""
+        self.check()
         if fabric.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
         fabric.barrier()
         # The same temporary name in every process, where `atomic_path` would make one for each.
         temporary = self.folder / "unfinished"
-        fabric.save(temporary, state)
-        if fabric.is_global_zero:
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, self.folder / f"{update:09d}-{sha256(temporary)}.ckpt")
-            for path in self._paths()[:-KEPT]:
-                path.unlink()
+        with _signals_wait():
+            fabric.save(temporary, state)
+            if fabric.is_global_zero:
+                with open(temporary, "rb") as file:
+                    os.fsync(file.fileno())
+                os.replace(temporary, self.folder / f"{update:09d}-{sha256(temporary)}.ckpt")
+                for path in self._paths()[:-KEPT]:
+                    path.unlink()
         fabric.barrier()
 
     def load(self, fabric: Fabric, state: dict[str, Any], updates: int) -> bool:
@@ -133,6 +146,29 @@ class Checkpoints:
 
     def _paths(self) -> list[Path]:
         return sorted(path for path in self.folder.glob("*-*.ckpt") if path.name.split("-")[0].isdecimal())
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Within the block SIGTERM and Ctrl-C wait for its end.
+
+    `copyreg`, which every `pickle` calls, drops whatever is raised within some of its lines: one SIGTERM of twenty was lost.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    ours = {number: handler for number, handler in handlers.items() if callable(handler)}  # not the system's own
+    try:
+        for kind in ours:
+            signal.signal(kind, lambda number, frame: came.append(number))
+        yield
+    finally:
+        for kind, handler in ours.items():
+            signal.signal(kind, handler)
+    for number in came:
+        signal.raise_signal(number)
 
 
 def _is_free(folder: Path) -> bool:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -127,6 +128,7 @@ def _train(
         parents = _parents()
 
         def updated(run: RunState) -> None:
+            checkpoints.check()
             if fabric.is_global_zero:
                 report.update(run.update, f"loss {run.history[-1][1]['loss']:.3f}" if run.history else "")
             if stop_with_parent and _parents() != parents:
@@ -211,15 +213,19 @@ def _kept(checkpoints: Checkpoints) -> str:
 def _stopping(checkpoints: Checkpoints) -> Iterator[None]:
     """Within the block SIGTERM and Ctrl-C end the training with a line that says what is kept."""
 
-    def terminate(number: int, frame: FrameType | None) -> NoReturn:
-        raise _TerminatedError
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        checkpoints.ending = KeyboardInterrupt() if number == signal.SIGINT else _TerminatedError()
+        raise checkpoints.ending
 
-    try:
-        before: Any = signal.signal(signal.SIGTERM, terminate)
-    except ValueError:  # not in the main thread
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    if before[signal.SIGINT] is not signal.default_int_handler:
+        del before[signal.SIGINT]  # ignored, as in what a shell starts in the background
     try:
+        for number in before:
+            signal.signal(number, end)
         yield
     except _TerminatedError:
         print(f"stopped (SIGTERM). {_kept(checkpoints)}", file=sys.stderr, flush=True)
@@ -227,7 +233,9 @@ def _stopping(checkpoints: Checkpoints) -> Iterator[None]:
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted. {_kept(checkpoints)}") from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            if handler is not None:  # set by something that is not Python
+                signal.signal(number, handler)
 
 
 class _TerminatedError(BaseException):
