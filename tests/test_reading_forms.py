@@ -168,7 +168,10 @@ def test_yolo_labels(tmp_path: Path, truth: GroundTruth, records: Records) -> No
         ("image,x,y,w,h,score,class\n1,2,3,4,5,.5,car\n", "another class than pedestrians"),
         ("1 2 3 4 5 6 7 8\n", "not six values"),
         ("1 2 3 4 5\n", "not six values"),
-        ("0 0.5 0.5 0.2 0.4 0.9\n0 0.3 0.5 0.1 0.2 0.8\n", "YOLO's labels, e.g. 0 0.5 .*give the folder of the label files"),
+        (
+            "0 0.5 0.5 0.2 0.4 0.9\n0 0.3 0.5 0.1 0.2 0.8\n",
+            "YOLO's labels, e.g. 0 0.5 .*give the folder of the label files",
+        ),
         ("nothing of this kind\n", "not six values"),
     ],
 )
