@@ -20,7 +20,7 @@ from alfnet.annotations.citypersons_json import LABELS, SUFFIX, read_citypersons
 from alfnet.annotations.coco import load_coco, read_coco
 from alfnet.annotations.crowdhuman import read_crowdhuman
 from alfnet.annotations.eurocity import read_eurocity
-from alfnet.annotations.images import Split, annotated_image, deal_into_folds
+from alfnet.annotations.images import Split, annotated_image, check_name, deal_into_folds
 from alfnet.annotations.pennfudan import read_pennfudan
 from alfnet.annotations.seq import read_seq_frames, read_seq_header
 from alfnet.annotations.training_cache import TrainingRule
@@ -513,3 +513,22 @@ def test_a_category_written_with_a_point_is_the_same_one(tmp_path: Path) -> None
         content["annotations"][0]["category_id"] = wrong
         (tmp_path / "c.json").write_text(json.dumps(content))
         assert "a number of `categories` was expected" in message(load_coco, tmp_path / "c.json", "person")
+
+
+def test_visible_parts_a_little_larger_than_the_whole_are_all_visible() -> None:
+    image = annotated_image(
+        "a.png",
+        100,
+        100,
+        [[0, 0, 10, 20], [0, 0, 10, 20], [5, 5, 0, 20]],
+        pedestrian=[True] * 3,
+        visible=[[0, 0, 11, 21], [0, 0, 10, 10], [5, 5, 3, 20]],
+    )
+    assert image.visible_ratios.tolist() == [1.0, 0.5, 0.0]
+
+
+def test_names_of_images_may_hold_odd_blanks_but_no_control_characters() -> None:
+    name = "Screenshot 2026-01-01 at 10.11.00\u202fAM\u00a0ä.png"
+    assert check_name(name, "a.json") == name
+    for wrong in ("a\nb.png", "a\x00.png", "\udc80.png"):
+        assert "without control characters" in message(check_name, wrong, "a.json")

@@ -94,6 +94,10 @@ def test_weights_from_a_local_file(tmp_path: Path) -> None:
     [
         ("timm/vit_tiny_patch16_224", "offers maps of stride 16, 16, 16; 8, 16 and 32 are needed"),
         ("timm/resnet1", "has no such model; did you mean .*resnet1"),
+        (
+            "timm/efficientformerv2_s0",
+            "does not take an image of 192 x 128 px .*bound to one image size cannot be used",
+        ),
     ],
 )
 def test_models_that_do_not_fit_are_named(name: str, message: str) -> None:

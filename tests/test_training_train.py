@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -406,3 +407,16 @@ def test_a_nan_is_found_late_and_named_rightly(images, tmp_path):
         run(images, tmp_path, settings(updates=6, log_every=6, learning_rate=rate))
     checkpoints = Checkpoints(tmp_path, "x", "0" * 64)
     assert checkpoints.newest() == 0
+
+
+@pytest.mark.parametrize(
+    ("processes", "remedy"), [(2, "set it to 2 or to a divisor of that"), (3, "start as many processes as divide it")]
+)
+def test_processes_that_cannot_part_the_batch_are_refused(monkeypatch, processes: int, remedy: str) -> None:
+    """torchrun brings a number of its own, which the check of the parameters does not see."""
+    fabric = SimpleNamespace(strategy=None, world_size=processes, launch=lambda: None)
+    monkeypatch.setattr("alfnet.training.train.make_fabric", lambda *_, **options: fabric)
+    with pytest.raises(
+        AlfnetError, match=f"images_per_device: {processes} processes of 4 images each.* batch of 4 .*{remedy}"
+    ):
+        training_fabric(settings(batch=4, images_per_device=4), machine())

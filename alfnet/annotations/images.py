@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -54,7 +55,9 @@ def annotated_image(
     full = np.array(list(boxes), dtype=np.float64).reshape(-1, 4)
     parts = full.copy() if visible is None else np.array(list(visible), dtype=np.float64).reshape(-1, 4)
     if visible_ratios is None:
-        ratios = parts[:, 2:].prod(axis=1) / np.maximum(full[:, 2:].prod(axis=1), 1e-9)
+        areas = full[:, 2:].prod(axis=1)
+        # Visible parts may be drawn a little larger than the whole; a box without an area shows nothing.
+        ratios = np.minimum(parts[:, 2:].prod(axis=1) / np.where(areas > 0, areas, np.inf), 1.0)
     else:
         ratios = np.array(list(visible_ratios), dtype=np.float64)
     person = np.array(list(pedestrian), dtype=np.bool_)
@@ -65,12 +68,17 @@ def annotated_image(
 def check_name(name: str, where: str) -> str:
     """Return an image's file name, whose parts may be folders. Raises AlfnetError where it leads out of the data set."""
     path = PurePosixPath(name)
-    if not name.strip() or path.is_absolute() or ".." in path.parts or "\\" in name or not name.isprintable():
+    if not name.strip() or path.is_absolute() or ".." in path.parts or "\\" in name or _has_control(name):
         raise AlfnetError(
             f"{where}: the file name is {name!r:.100}; a name relative to the folder of images was expected, with / "
-            "between folders"
+            "between folders and without control characters"
         )
     return str(path)
+
+
+def _has_control(name: str) -> bool:
+    """Control characters, and halves of characters, which no file system takes. Odd blanks are fine: macOS writes them."""
+    return any(unicodedata.category(character) in ("Cc", "Cs") for character in name)
 
 
 def deal_into_folds(images: list[AnnotatedImage], seed: int, folds: int) -> list[AnnotatedImage]:

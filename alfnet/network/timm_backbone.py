@@ -14,6 +14,8 @@ from alfnet.network.layers import fill_normalised
 
 PREFIX = "timm/"
 STRIDES = [8, 16, 32]
+TRIED = (128, 192)
+"""Height and width of the image that every model is tried on."""
 # What `alfnet.network.alfnet.normalise` subtracts, in the order B, G, R.
 SUBTRACTED = (103.939, 116.779, 123.68)
 
@@ -106,8 +108,8 @@ def _before(module: nn.Module, path: list[str]) -> list[nn.Module]:
 def features_of(name: str, **options: Any) -> Any:
     """Return timm's model `name` as extractor of the maps of stride 8, 16, 32; `options` go to timm.
 
-    Raises AlfnetError for an unknown name (with near ones), for a model without such maps (with those that it has), and
-    where timm is not installed.
+    Raises AlfnetError for an unknown name (with near ones), for a model without such maps (with those that it has), for one
+    that does not take images of any size, and where timm is not installed.
     """
     timm = _timm()
     if not timm.is_model(name):
@@ -122,9 +124,11 @@ def features_of(name: str, **options: Any) -> Any:
                 f"backbone {PREFIX}{name}: offers maps of stride {', '.join(map(str, offered)) or 'none'}; 8, 16 and 32 are "
                 "needed, as convolutional networks and hierarchical transformers have them"
             )
-        return timm.create_model(
+        extractor = timm.create_model(
             name, features_only=True, out_indices=[offered.index(stride) for stride in STRIDES], **options
         )
+        _try(name, extractor)
+        return extractor
     finally:
         torch.set_rng_state(state)
 
@@ -134,6 +138,29 @@ def _reductions(name: str, timm: Any) -> list[int]:
         return list(timm.create_model(name, features_only=True).feature_info.reduction())
     except (RuntimeError, AttributeError, ValueError, TypeError, NotImplementedError, AssertionError):
         return []  # timm's ways to say that this model cannot be cut into levels
+
+
+def _try(name: str, extractor: Any) -> None:
+    """Raise AlfnetError where a model does not give its maps of an image of our sizes: some are bound to a size of their own."""
+    height, width = TRIED
+    training = extractor.training
+    try:
+        with torch.no_grad():
+            found = [tuple(each.shape) for each in extractor.eval()(torch.zeros(1, 3, height, width))]
+    except (RuntimeError, AssertionError, ValueError, TypeError, IndexError) as error:
+        said = str(error).split("\n")[0] or type(error).__name__
+        raise AlfnetError(
+            f"backbone {PREFIX}{name}: does not take an image of {width} x {height} px ({said:.100}); models that are bound to "
+            "one image size cannot be used"
+        ) from None
+    extractor.train(training)
+    channels = extractor.feature_info.channels()
+    expected = [(1, each, height // stride, width // stride) for each, stride in zip(channels, STRIDES, strict=True)]
+    if found != expected:
+        raise AlfnetError(
+            f"backbone {PREFIX}{name}: gives maps of the shapes {found} for an image of {width} x {height} px; {expected} are "
+            "needed (images, channels, height, width)"
+        )
 
 
 def _timm() -> Any:

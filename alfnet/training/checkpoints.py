@@ -227,11 +227,8 @@ def _optimizer_fits(content: dict[str, Any], optimizer: Any) -> bool:
     )
 
 
-def fingerprint(settings: dict[str, Any], files: Iterable[str | Path], images: Iterable[str | Path]) -> str:
-    """A hash of all that determines a run: its settings, the code that is loaded, the given files, the images' sizes.
-
-    settings: JSON-able. files: hashed whole. images: hashed by name and size in bytes, since there may be 100 GB.
-    """
+def fingerprint(settings: dict[str, Any], files: Iterable[str | Path]) -> str:
+    """A hash of all that determines a run: its settings (JSON-able), the code that is loaded, and the files' content."""
     package = Path(__file__).resolve().parent.parent
     code = [package / part for part in CODE]
     sources = [path for part in code for path in (sorted(part.glob("*.py")) if part.is_dir() else [part])]
@@ -240,6 +237,5 @@ def fingerprint(settings: dict[str, Any], files: Iterable[str | Path], images: I
         "torch": torch.__version__,
         "code": [sha256(path) for path in sources],
         "files": [sha256(path) for path in files],
-        "images": [[Path(path).name, Path(path).stat().st_size if Path(path).exists() else None] for path in images],
     }
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()

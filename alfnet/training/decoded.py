@@ -1,7 +1,7 @@
 """The decoded training images as one flat file of bytes, so that a sample reads its crop from disk and decodes nothing.
 
 The file is written once for a list of images and serves all trainings on them: variants, seeds, processes, and copies of
-the project that share the scratch folder. It is found by the images' identity (size, first and last bytes), holds the
+the project that share the scratch folder. It is found by the images' identity (`image_identity`), holds the
 very pixels that `read_image` gives, and can be deleted at any time.
 """
 
@@ -25,8 +25,8 @@ from alfnet.annotations.cache import CachedImage
 from alfnet.errors import AlfnetError
 from alfnet.images import read_image
 from alfnet.progress import progress_report
+from alfnet.training.image_identity import image_identity
 
-SAMPLED = 2**16  # bytes at either end of an image file that stand for it; compressed data differ there if anywhere
 SPARE = 2**28  # bytes that are left free on the disk
 
 
@@ -154,15 +154,7 @@ def _identity(images: Sequence[CachedImage], folder: Path) -> str:
     """Stands for the images' pixels, wherever and under whatever names they lie."""
     digest = hashlib.sha256()
     for image in images:
-        path = folder / image.file_name
-        try:
-            with open(path, "rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                head = file.read(SAMPLED)
-                file.seek(max(len(head), size - SAMPLED))
-                digest.update(f"{size} {image.height} {image.width} ".encode() + head + file.read())
-        except OSError as error:
-            raise AlfnetError(f"{path}: cannot be read ({error.strerror}); put the image there") from None
+        digest.update(f"{image_identity(folder / image.file_name)} {image.height} {image.width} ".encode())
     return digest.hexdigest()[:24]
 
 

@@ -28,6 +28,7 @@ from alfnet.params import Params, TrainSettings
 from alfnet.progress import progress_report
 from alfnet.training.checkpoints import Checkpoints, fingerprint
 from alfnet.training.decoded import decode_images
+from alfnet.training.image_identity import image_identity
 from alfnet.training.processes import one_of_several
 from alfnet.training.samples import TrainingSamples
 from alfnet.training.state import RunState
@@ -109,9 +110,9 @@ def _train(
         "seed": seed,
         "fold": fold,
         "runtime": params.runtime,
+        "images": [[Path(image.file_name).name, image_identity(folder / image.file_name)] for image in images],
     }
-    files = [folder / image.file_name for image in images]
-    checkpoints = Checkpoints(scratch, f"{name}-{seed}", fingerprint(settings, [first, cache], files))
+    checkpoints = Checkpoints(scratch, f"{name}-{seed}", fingerprint(settings, [first, cache]))
     like = settings | {"train": training.model_dump(mode="json", exclude={"updates"})}
     with (
         checkpoints if fabric.is_global_zero else nullcontext(),
@@ -121,7 +122,7 @@ def _train(
         if params.machine.decoded_images:
             samples.decoded = decode_images(images, folder, scratch / "decoded")
         if fabric.is_global_zero:
-            likeness = fingerprint(like, [first, cache], files)
+            likeness = fingerprint(like, [first, cache])
             reason = checkpoints.explain(likeness, training.updates, training.learning_rate.schedule)
             if reason is not None:
                 print(f"{name}-{seed}: {reason}", file=sys.stderr)

@@ -10,6 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from alfnet.errors import AlfnetError
 from alfnet.network.alfnet import ALFNet
 from alfnet.network.layers import normalise_across_processes
 from alfnet.params import IouThresholds, MachineSettings, TrainSettings
@@ -114,7 +115,10 @@ def update_batches(
 
 
 def training_fabric(settings: TrainSettings, machine: MachineSettings, **options: Any) -> Fabric:
-    """Fabric by the settings, launched. With `steps: alternating` each update leaves other steps' blocks out."""
+    """Fabric by the settings, launched. With `steps: alternating` each update leaves other steps' blocks out.
+
+    Raises AlfnetError where the batch cannot be parted among the processes that were started.
+    """
     strategy = "auto"
     if machine.devices * machine.nodes > 1 or torch.distributed.is_torchelastic_launched():
         strategy = "ddp_find_unused_parameters_true" if settings.steps == "alternating" else "ddp"
@@ -128,4 +132,12 @@ def training_fabric(settings: TrainSettings, machine: MachineSettings, **options
     )
     end_with_starter(fabric)
     fabric.launch()
+    together = settings.images_per_device * fabric.world_size
+    if settings.batch % together:
+        part, rest = divmod(settings.batch, fabric.world_size)
+        remedy = "start as many processes as divide it" if rest else f"set it to {part} or to a divisor of that"
+        raise AlfnetError(
+            f"train.images_per_device: {fabric.world_size} processes of {settings.images_per_device} images each take "
+            f"{together}, and a batch of {settings.batch} does not part into these; {remedy}"
+        )
     return fabric
