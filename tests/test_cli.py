@@ -59,8 +59,12 @@ def test_check_and_prune_find_what_removed_variants_left_and_nothing_else(folder
     assert "profile mini, 5 variants" in alfnet("check", cwd=folder)
     for name in ("resnet50-1s", "gone"):
         network().save(folder / "models" / name / "model.safetensors")
-    (folder / "metrics").mkdir()
+    (folder / "metrics/deploy/gone").mkdir(parents=True)
     (folder / "metrics/gone.json").write_text('{"mr_50": 10.0}')
+    (folder / "metrics/deploy/gone/1.json").write_text('{"int8_mr_50": 10.0}')
+    (folder / "deploy/gone/1").mkdir(parents=True)
+    (folder / "deploy/gone/1/report.json").write_text('{"miss_rates": {}}')
+    (folder / "deploy/gone/1/int8.onnx").write_bytes(b"graph")
     mine = {
         "models/my-best.safetensors": "weights",
         "models/gone-too/model.safetensors": "weights of another program",
@@ -69,16 +73,25 @@ def test_check_and_prune_find_what_removed_variants_left_and_nothing_else(folder
         "evaluation/notes.txt": "mine",
         "detections/csp.json": '[{"image_id":1}]',
         "metrics/paper_numbers.json": "{}",
+        "deploy/gone/1/notes.json": "mine",
+        "deploy/other.onnx": "mine",
     }
     for name, content in mine.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
-    assert "models/gone/model.safetensors, metrics/gone.json" in alfnet("check", cwd=folder)
-    listed = ["models/gone/model.safetensors", "metrics/gone.json"]
+    listed = [
+        "models/gone/model.safetensors",
+        "deploy/gone/1/int8.onnx",
+        "deploy/gone/1/report.json",
+        "metrics/deploy/gone/1.json",
+        "metrics/gone.json",
+    ]
+    said = alfnet("check", cwd=folder)
+    assert all(name in said for name in listed)
     assert alfnet("prune", "--dry-run", cwd=folder).splitlines() == listed
     assert "--yes" in alfnet("prune", cwd=folder, code=2)
     assert (folder / "models/gone/model.safetensors").exists()
-    assert "removed 2 files" in alfnet("prune", "--yes", cwd=folder)
+    assert "removed 5 files" in alfnet("prune", "--yes", cwd=folder)
     assert (folder / "models/resnet50-1s/model.safetensors").exists()
     assert not any((folder / name).exists() for name in listed)
     assert {name: (folder / name).read_text() for name in mine} == mine

@@ -50,3 +50,12 @@ def test_what_the_page_looks_like_does_not_matter(folder: Path) -> None:
     assert "image_width: " in text
     (folder / "params.yaml").write_text(text.replace("image_width: ", "image_width: 1"))
     alfnet("artifacts", cwd=folder)
+
+
+def test_the_table_in_the_terminal_says_when_it_is_of_other_parameters(folder: Path) -> None:
+    assert "warning" not in alfnet("table", cwd=folder)
+    text = (folder / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(text.replace("\n  updates: 1300\n", "\n  updates: 7\n"))
+    said = " ".join(alfnet("table", cwd=folder).split())
+    assert "resnet50-2s" in said
+    assert "warning: plots/ablation.csv: is not of the present parameters and data" in said

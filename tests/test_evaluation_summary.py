@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from alfnet.errors import AlfnetError
-from alfnet.evaluation.summary import summarise_to_files
+from alfnet.evaluation.summary import headline, statistic, summarise_to_files
 
 
 def summarised(folder: Path, *intervals: Any) -> Any:
@@ -46,6 +46,11 @@ def test_a_fold_may_hold_nobody_of_a_subset(tmp_path: Path, intervals: tuple[Any
 def test_nobody_in_any_fold(tmp_path: Path) -> None:
     summary = summarised(tmp_path, None, None)
     assert summary["intervals"]["1"]["iou_0.50"]["small"] is None
+
+
+def test_the_headline_counts_the_values_in_its_mean() -> None:
+    row = {"reasonable": statistic([10.0, None])}
+    assert headline({"seeds": [1, 2], "steps": {"1": {"iou_0.50": row}}}) == {"mr_50": 10.0, "n": 1}
 
 
 def test_results_of_other_parameters_are_refused(tmp_path: Path) -> None:

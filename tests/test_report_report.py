@@ -183,6 +183,15 @@ def test_a_file_of_another_structure_is_named(
     assert path in str(caught.value)
 
 
+@pytest.mark.parametrize("seeds", [[5, 3], [3, 5, 7], [3], [4, 5]])
+def test_results_of_other_seeds_are_refused(project: Path, params: Params, seeds: list[int]) -> None:
+    """Values are told apart by their place: in another order one seed's would stand under another's name."""
+    before = written(project)
+    with pytest.raises(AlfnetError, match=r"summary\.json: is of seeds 3, 5, the parameters have seed.*dvc repro"):
+        make_report(params.model_copy(update={"seeds": seeds}), root=project)
+    assert written(project) == before
+
+
 def test_an_imported_detector_has_no_losses(project: Path, params: Params) -> None:
     shutil.rmtree(project / "plots" / "training")
     make_report(params, root=project)

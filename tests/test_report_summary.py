@@ -78,6 +78,7 @@ def test_a_table_of_other_variants_is_refused(tmp_path: Path) -> None:
 def test_a_missing_or_other_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(AlfnetError, match=r"ablation\.csv: no such file"):
         read_ablation(tmp_path / "ablation.csv")
-    (tmp_path / "ablation.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(AlfnetError, match="not an ablation table"):
-        read_ablation(tmp_path / "ablation.csv")
+    for column in HEAD.split(",")[:6]:
+        (tmp_path / "ablation.csv").write_text(f"{HEAD.replace(column, 'other', 1)}\n{LINES[0]}\n")
+        with pytest.raises(AlfnetError, match="not an ablation table"):
+            read_ablation(tmp_path / "ablation.csv")

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tools.scale import arithmetic
-from tools.scale.document import document
+from tools.scale.__main__ import main
+from tools.scale.document import _whole, document
 from tools.scale.measure import run
 
 
@@ -70,6 +71,26 @@ def test_the_document_tells_what_was_measured_and_what_was_not(root: Path, monke
     assert "| resume | not run | | | | | |" in text
     assert "| rendered images: 3,475 x 1.00 MB | 3.48 GB |" in text or "| 3.47 GB |" in text
     assert "| decoded images: 2,112 x 6,291,456 bytes, once for all trainings | 13.29 GB |" in text
+
+
+def test_a_bound_of_an_update_is_what_it_took_with_the_start() -> None:
+    row = {"unit": "update", "clock": 9.0, "peak": 2**30, "number": 1}
+    what = {"start and first update": 80.0, "further updates of 20 images": 100.0}
+    rows = [row | {"what": f"training, mobilenet, {each}", "processor": seconds} for each, seconds in what.items()]
+    assert _whole({"training": {"rows": rows}}) == [
+        f"| one training of mobilenet, 2 steps, 15,000 updates, here | {80 * 15_000 / 86400:.0f} days |"
+    ]
+
+
+def test_measurements_are_not_overwritten_by_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CITYPERSONS", raising=False)
+    (tmp_path / "scale.md").write_text("measured")
+    with pytest.raises(SystemExit):
+        main(["--folder", str(tmp_path / "new"), "--out", str(tmp_path / "scale.md")])
+    assert "holds nothing to take its place" in capsys.readouterr().err
+    assert (tmp_path / "scale.md").read_text() == "measured"
 
 
 @pytest.mark.long

@@ -125,7 +125,12 @@ def _check_timm(backbones: list[str], params_file: Path) -> None:
 
 def table(params_file: ParamsOption = Path("params.yaml")) -> None:
     """Print the ablation table of the last `dvc repro`, and what it means."""
+    from alfnet.cli.artifacts import check_table
     from alfnet.params import load_params
     from alfnet.report.report import print_summary
 
     print_summary(load_params(params_file), root=Path())
+    try:
+        check_table(params_file)
+    except AlfnetError as error:
+        print(f"warning: {error}", file=sys.stderr)

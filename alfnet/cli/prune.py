@@ -100,6 +100,13 @@ def _begins(*starts: bytes) -> Callable[[Path], bool]:
     return lambda path: path.read_bytes()[:64].startswith(starts)
 
 
+def _is_export(path: Path) -> bool:
+    """ONNX, or OpenVINO's XML and the weights beside it, as `alfnet export` writes them."""
+    if path.suffix == ".bin":
+        return path.with_suffix(".xml").is_file()
+    return path.suffix in (".onnx", ".xml")
+
+
 def _anything(path: Path) -> bool:
     return True
 
@@ -127,6 +134,14 @@ _WRITTEN: dict[str, Iterable[tuple[str, Callable[[Path], bool]]]] = {
         ("results.json", _is_json("steps")),
         ("curves.csv", _begins(b"test_step,")),
     ],
+    "deploy": [
+        ("report.json", _is_json("miss_rates")),
+        ("float32.json", _is_detections),
+        ("int8.json", _is_detections),
+        ("float32.*", _is_export),
+        ("int8.*", _is_export),
+    ],
+    "metrics/deploy": [("[0-9]*.json", _is_json("int8_mr_50", "int8_mr_75"))],
     "summaries": [("summary.json", _is_json("seeds")), ("curves.csv", _begins(b"test_step,"))],
     "metrics": [(".json", _is_json("miss_rate_percent", "mr_50"))],
     "plots/curves": [(".csv", _begins(b"iou,", b"fppi,", b"test_step,"))],

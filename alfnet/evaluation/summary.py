@@ -60,7 +60,7 @@ def statistic(values: Sequence[float | None]) -> dict[str, Any] | None:
 
 
 def headline(summary: Mapping[str, Any]) -> dict[str, float | int]:
-    """What `dvc metrics diff` shows: {"mr_50": mean, "mr_75": ..., "sd_50": ..., "sd_75": ..., "n": seeds}.
+    """What `dvc metrics diff` shows: {"mr_50": mean, "mr_75": ..., "sd_50": ..., "sd_75": ..., "n": values in a mean}.
 
     Log-average miss rates in percent, last test step, Reasonable; `sd_*` only where there is more than one seed.
     """
@@ -69,7 +69,7 @@ def headline(summary: Mapping[str, Any]) -> dict[str, float | int]:
     rates = {key: rate for key, rate in rates.items() if rate is not None}
     means = {f"mr_{key}": rate["mean"] for key, rate in rates.items()}
     spreads = {f"sd_{key}": rate["sd"] for key, rate in rates.items() if rate["sd"] is not None}
-    return means | spreads | {"n": len(summary["seeds"])}
+    return means | spreads | {"n": min((rate["n"] for rate in rates.values()), default=len(summary["seeds"]))}
 
 
 def mean_curves(seeds: Sequence[Mapping[CurveKey, tuple[Floats, Floats]]]) -> list[tuple[Any, ...]]:

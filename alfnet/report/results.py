@@ -209,6 +209,11 @@ def _read_variant(params: Params, name: str, root: Path) -> VariantResults:
             f"{_shown(path, root)}: does not hold the miss rates of variant {name} at test steps 1 to "
             f"{settings.steps}; run: dvc repro -f summarise@{name}"
         )
+    expected = tuple(params.seeds[:1] if settings.weights else params.seeds)
+    if seeds != expected:
+        raise AlfnetError(
+            f"{_shown(path, root)}: is of {_seeds(seeds)}, the parameters have {_seeds(expected)} in this order; run: dvc repro"
+        )
     ground_truths, positives = _positives(name, seeds, root)
     return VariantResults(
         name=name,
@@ -223,6 +228,10 @@ def _read_variant(params: Params, name: str, root: Path) -> VariantResults:
         ground_truths=ground_truths,
         losses=_losses([root / "plots" / "training" / name / str(seed) for seed in seeds]),
     )
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def _samples(metrics: dict[str, Any]) -> dict[str, Any]:

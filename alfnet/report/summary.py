@@ -19,8 +19,10 @@ def read_ablation(path: Path) -> pd.DataFrame:
     """Read plots/ablation.csv, every cell as text; AlfnetError where it is missing or another table."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        for column in _NEEDED[2:]:
-            pd.to_numeric(table[column].replace("", "nan"))
+        for column in _NEEDED:
+            values = table[column]
+            if column not in ("variant", "backbone"):
+                pd.to_numeric(values.replace("", "nan"))
     except FileNotFoundError:
         raise AlfnetError(f"{path}: no such file; make it with: dvc repro") from None
     except (KeyError, ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:

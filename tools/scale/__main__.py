@@ -49,6 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         for part in given.parts:
             scale.measure(part)
+    if not scale.measured["parts"] and given.out.exists():
+        raise AlfnetError(
+            f"{given.out}: holds what was measured, and {given.folder} holds nothing to take its place; name another --out"
+        )
     text = document(scale.measured if scale.measured["parts"] else None, read_gpu(ROOT / "docs" / "gpu.md"), _machine())
     write_text(given.out, text)
     print(f"written to {given.out}")
