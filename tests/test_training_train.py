@@ -350,8 +350,10 @@ def test_compiled_network_trains_as_the_plain_one(images, tmp_path):
         pytest.skip("no C++ compiler")
     plain, compiled = (run(images, tmp_path / str(c), settings(updates=2, compile=c)) for c in (False, True))
     assert plain[0].keys() == compiled[0].keys()
+    # Batch normalisation over the 16 values of the coarsest map amplifies rounding: 0.0004 of step 1's losses on one machine,
+    # 0.0015 of step 2's, where anchors near a threshold change sides.
     for name, value in plain[1][0][1].items():
-        assert compiled[1][0][1][name] == pytest.approx(value, rel=1e-3)
+        assert compiled[1][0][1][name] == pytest.approx(value, rel=1e-3 if "step1" in name else 5e-3), name
 
 
 class Counter(TorchDispatchMode):
