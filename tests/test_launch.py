@@ -11,15 +11,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
 from alfnet.errors import AlfnetError
-from alfnet.launch.jobs import is_alive, progress_in
+from alfnet.launch.jobs import Job, is_alive, progress_in, stage_was_killed, works_in
 from alfnet.launch.lock_file import leave_out, lock_fault, mend_lock, record, recorded
-from alfnet.launch.worktrees import git, present_state
+from alfnet.launch.run import Options, _Progress, _Work
+from alfnet.launch.worktrees import Worktrees, git, present_state, remove_left
 from tests.throwaway import environment, new_repository, run
 from tests.tiny import ROOT
 
@@ -56,7 +58,7 @@ from pathlib import Path
 stage, _, variant, *rest = sys.argv[1:]
 name = "-".join([variant, *rest[1:]])
 state = Path(os.environ["TOY_STATE"])
-(state / f"{stage}-{name}").open("a").write("run\\n")
+(state / f"{stage}-{name}").open("a").write(f"{os.getpid()}\\n")
 if stage == "train":
     print(f"train {name}: 3/4, 1 s left", file=sys.stderr, flush=True)
     if name == os.environ.get("TOY_FAILS"):
@@ -134,6 +136,11 @@ def runs(folder: Path, name: str) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
+def process_of(folder: Path, name: str) -> int:
+    """The process of a stage's latest run."""
+    return int((folder.parent / "state" / name).read_text().split()[-1])
+
+
 def wait_for(path: Path) -> None:
     wait_until(path.exists)
 
@@ -176,12 +183,15 @@ def test_a_killed_job_starts_again_and_an_interrupted_launch_stops_its_jobs(toy:
     (group,) = toy.glob(".scratch/launch/*/trees/a-1.group")
     os.killpg(int(group.read_text()), signal.SIGKILL)
     wait_until(lambda: runs(toy, "train-a-1") == 2)
-    second = int(group.read_text())
+    os.kill(process_of(toy, "train-a-1"), signal.SIGKILL)  # as for want of memory: DVC says that the stage failed
+    wait_until(lambda: runs(toy, "train-a-1") == 3)
+    third = int(group.read_text())
     process.send_signal(signal.SIGINT)
     code, output = end(process)
     assert code == 130, output
+    assert "a-1: running again (run 3)" in output
     assert "Traceback" not in output
-    assert not is_alive(second)
+    assert not is_alive(third)
     assert len(run("git", "worktree", "list", cwd=toy).stdout.splitlines()) == 1
 
 
@@ -190,16 +200,99 @@ def test_what_a_killed_launch_left_goes_with_the_next(toy: Path) -> None:
     process = start(toy, jobs=1, TOY_WAITS="a-1")
     wait_for(toy.parent / "state/train-a-1")
     (group,) = toy.glob(".scratch/launch/*/trees/a-1.group")
+    working = int(group.read_text())
     process.kill()
     process.wait()
-    os.killpg(int(group.read_text()), signal.SIGKILL)
+    assert is_alive(working)
     assert len(run("git", "worktree", "list", cwd=toy).stdout.splitlines()) == 2
     (toy.parent / "state/go").touch()
     code, output = end(start(toy, jobs=4))
     assert code == 0, output
     assert "removed what an earlier launch left" in output
+    assert not is_alive(working)
     assert len(run("git", "worktree", "list", cwd=toy).stdout.splitlines()) == 1
     assert not list((toy / ".scratch/launch").glob("*"))
+
+
+def test_the_jobs_of_a_killed_launch_are_stopped_before_their_folders_go(toy: Path) -> None:
+    process = start(toy, jobs=1, TOY_WAITS="a-1")
+    wait_for(toy.parent / "state/train-a-1")
+    (group,) = toy.glob(".scratch/launch/*/trees/a-1.group")
+    working = int(group.read_text())
+    process.kill()
+    process.wait()
+    assert is_alive(working)
+    assert not works_in(working, toy.parent / "elsewhere")
+    assert [folder.name for folder in remove_left(toy, toy / ".scratch/launch")] == [group.parents[1].name]
+    assert not is_alive(working)
+
+
+def test_a_launch_whose_reader_is_gone_stops_its_jobs(toy: Path) -> None:
+    """As of `alfnet launch 2>&1 | head`, or of a terminal that was closed."""
+    process = start(toy, jobs=1, TOY_WAITS="a-1")
+    wait_for(toy.parent / "state/train-a-1")
+    (group,) = toy.glob(".scratch/launch/*/trees/a-1.group")
+    working = int(group.read_text())
+    assert process.stdout is not None
+    process.stdout.close()
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=60) != 0
+    assert not is_alive(working)
+    assert len(run("git", "worktree", "list", cwd=toy).stdout.splitlines()) == 1
+
+
+def test_a_job_takes_the_gpu_of_its_turn_and_one_without_a_folder_fails_alone(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [_Progress("a", 1), _Progress("a", 2), _Progress("b", 1)]
+    work = _Work(toy, toy / ".scratch/launch/now", rows, Options(gpus=(4, 7)), "portable")
+    submitted: list[Job] = []
+
+    def submit(job: Job) -> SimpleNamespace:
+        submitted.append(job)
+        return SimpleNamespace(paths=SimpleNamespace(stdout="none"), done=lambda: False)
+
+    monkeypatch.setattr(work.executor, "submit", submit)
+    (toy / ".scratch/launch/now/trees/a-2").mkdir(parents=True)
+    (toy / ".scratch/launch/now/trees/a-2/file").touch()  # Git refuses to make a worktree of it
+    work.step()
+    work.step()
+    assert [row.state for row in rows] == ["running", "failed", "running"]
+    assert "a-2: its folder cannot be made: git worktree add" in capsys.readouterr().err
+    assert not (toy / ".scratch/launch/now/trees/a-2").exists()
+    assert [job.name for job in submitted] == ["a-1", "b-1"]
+    # b-1 is killed and waits; a-1 has ended by then, and another job has taken the GPU that b-1 had.
+    rows[2].state, rows[2].slot = "waiting", 0
+    work._submit(rows[2:])
+    assert [job.environment["CUDA_VISIBLE_DEVICES"] for job in submitted] == ["4", "7", "4"]
+    assert submitted[2].folder == submitted[1].folder
+    work.trees.clean()
+    assert [path.name for path in (toy / ".scratch/launch/now").iterdir() if path.name != "logs"] == ["trees"]
+    assert not list((toy / ".scratch/launch/now/trees").iterdir())
+
+
+def test_every_worktree_has_the_untracked_files_of_the_start(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (toy / "images").mkdir()
+    for name in ("helper.txt", "gone.txt", "images/small.JPG"):
+        (toy / name).write_text("first")
+    (toy / "link").symlink_to("helper.txt")
+    run("git", "init", "-q", "nested", cwd=toy)
+    (toy / "nested/file").touch()
+    trees = Worktrees(toy, toy / ".scratch/launch/now/trees")
+    assert "nested/: a Git repository of its own; the jobs run without it" in capsys.readouterr().err
+    (toy / "gone.txt").unlink()
+    (toy / "helper.txt").write_text("second")
+    tree = trees.make("a-1")
+    assert [(tree / name).read_text() for name in ("helper.txt", "gone.txt", "link")] == ["first"] * 3
+    assert not (tree / "nested").exists()
+    assert os.path.samefile(tree / "images/small.JPG", toy / "images/small.JPG"), "copied"
+    assert not os.path.samefile(tree / "gone.txt", trees.make("a-2") / "gone.txt"), "a job could change another's"
+    (trees.kept / "gone.txt").unlink()
+    with pytest.raises(FileNotFoundError):
+        trees.make("b-1")
+    assert len(run("git", "worktree", "list", cwd=toy).stdout.splitlines()) == 4
+    trees.clean()
+    assert len(run("git", "worktree", "list", cwd=toy).stdout.splitlines()) == 1
 
 
 @pytest.fixture
@@ -231,6 +324,25 @@ def test_the_present_state_is_had_while_another_program_locks_the_index(reposito
     assert run("git", "show", f"{state}:file", cwd=repository).stdout == "other"
     with pytest.raises(AlfnetError, match=r"git show nothing: .*unknown revision"):
         git(repository, "show", "nothing")
+
+
+def test_the_present_state_has_files_that_are_announced_to_git(repository: Path) -> None:
+    for name in ("new", "deleted"):
+        (repository / name).write_text("new")
+    run("git", "add", "--intent-to-add", "new", "deleted", cwd=repository)
+    (repository / "deleted").unlink()
+    state = present_state(repository)
+    assert run("git", "ls-tree", "--name-only", state, cwd=repository).stdout.split() == ["file", "new"]
+    assert run("git", "show", f"{state}:new", cwd=repository).stdout == "new"
+
+
+def test_a_stage_that_was_killed_is_read_from_a_log() -> None:
+    said = "ERROR: failed to reproduce 'train@a-1': failed to run: python work.py train, exited with %s\n"
+    for code in ("-9", "137", "-15", "143"):
+        assert stage_was_killed("starting stages of a-1\n" + said % code + "submitit INFO - Job completed\n")
+    assert not stage_was_killed(said % "1")
+    assert not stage_was_killed(said % "99")
+    assert not stage_was_killed(said % "-9" + "starting stages of a-1\n" + said % "1")
 
 
 def test_progress_is_read_from_a_log() -> None:

@@ -28,22 +28,13 @@ def launch(
     ] = None,
     array_parallelism: Annotated[int | None, typer.Option(min=1, help="Slurm: jobs of the array at once.")] = None,
     gpus_per_node: Annotated[int | None, typer.Option(min=0, help="Slurm: GPUs of a job.")] = None,
-    cpus_per_task: Annotated[int, typer.Option(min=1, help="Slurm: cores of a job.")] = 1,
+    cpus_per_task: Annotated[int | None, typer.Option(min=1, help="Slurm: cores of a job; left out: one.")] = None,
 ) -> None:
     """Run what `dvc repro` would run, each variant and seed as a job of its own; then collect it with `dvc repro`.
 
     Uncommitted changes are carried along. A job that is killed goes on from its checkpoint; one that fails leaves the
     others running. The number of jobs at once changes no result.
     """
-    from alfnet.launch.run import Options
-    from alfnet.launch.run import launch as run
-    from alfnet.params import load_params
-
-    params = load_params(Path("params.yaml"))
-    try:
-        devices = tuple(int(part) for part in gpus.split(",")) if gpus else ()
-    except ValueError:
-        raise AlfnetError(f"--gpus {gpus}: numbers with commas between were expected, such as 0,1") from None
     given = {
         "partition": partition,
         "time": time,
@@ -52,4 +43,32 @@ def launch(
         "cpus_per_task": cpus_per_task,
     }
     slurm = {key: value for key, value in given.items() if value is not None}
-    raise typer.Exit(run(params, Path.cwd(), Options(on=on.value, jobs=jobs, gpus=devices, slurm=slurm)))
+    if slurm and on is On.local:
+        names = ", ".join(f"--{key.replace('_', '-')}" for key in slurm)
+        raise AlfnetError(f"{names}: for jobs of Slurm alone; add --on slurm, or leave that out")
+    if gpus is not None and on is On.slurm:
+        raise AlfnetError(f"--gpus {gpus}: for jobs of this machine alone; Slurm gives GPUs out: --gpus-per-node 1")
+    devices = _devices(gpus) if gpus is not None else ()
+
+    from alfnet.launch.run import Options
+    from alfnet.launch.run import launch as run
+    from alfnet.params import load_params
+
+    options = Options(on=on.value, jobs=jobs, gpus=devices, slurm={"cpus_per_task": 1, **slurm})
+    raise typer.Exit(run(load_params(Path("params.yaml")), Path.cwd(), options))
+
+
+def _devices(gpus: str) -> tuple[int, ...]:
+    """The numbers in the text of --gpus; AlfnetError where they are none, negative or repeated."""
+    try:
+        devices = tuple(int(part) for part in gpus.split(","))
+    except ValueError:
+        raise AlfnetError(f"--gpus {gpus}: numbers with commas between were expected, such as 0,1") from None
+    if min(devices) < 0:
+        raise AlfnetError(f"--gpus {gpus}: a number is negative; GPUs count from 0, as nvidia-smi lists them")
+    if len(set(devices)) < len(devices):
+        raise AlfnetError(
+            f"--gpus {gpus}: a number stands there twice; name each GPU once, and for two jobs on each of them "
+            f"add --jobs {2 * len(set(devices))}"
+        )
+    return devices

@@ -9,7 +9,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,11 @@ from alfnet.launch.lock_file import mend_lock
 _PROGRESS = re.compile(r"^(\w+) [^\n]*?(\d+)/(\d+), ", re.MULTILINE)
 _SHARES = {"train": (0.0, 0.85), "validate": (0.85, 0.88), "detect": (0.88, 1.0)}
 """Where in a job's time a stage stands, roughly."""
+_KILLED = re.compile(r", exited with (-9|137|-15|143)$", re.MULTILINE)
+"""DVC of a stage that SIGKILL or SIGTERM ended: -9 or -15, or as a shell and a training put it, 128 more."""
+_STARTS = "starting stages of "
+"""In the log, where a job starts: Slurm appends to it when it queues a job again."""
+SECONDS_TO_STOP = 15.0
 
 
 @dataclass
@@ -43,6 +49,7 @@ class Job:
 
     def __call__(self) -> int:
         """Run the stages; return DVC's exit code. What they print goes to the job's log."""
+        print(f"{_STARTS}{self.name}", flush=True)
         if said := mend_lock(self.folder):  # an earlier run of this job was killed
             print(said, flush=True)
         command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", f"evaluate@{self.name}"]
@@ -59,7 +66,7 @@ class Job:
         try:
             return process.wait()
         finally:
-            stop_group(process.pid)
+            end_groups([process.pid])  # where DVC was killed, its stage goes on
             self.group_file.unlink(missing_ok=True)
 
     def checkpoint(self) -> Any:
@@ -71,8 +78,13 @@ class Job:
     @property
     def group(self) -> int | None:
         """The group of processes that work now."""
-        text = self.group_file.read_text() if self.group_file.is_file() else ""
-        return int(text) if text.isdecimal() else None
+        return group_in(self.group_file)
+
+
+def group_in(path: Path) -> int | None:
+    """The group of processes that a job's file names; None where there is no such file."""
+    text = path.read_text() if path.is_file() else ""
+    return int(text) if text.isdecimal() else None
 
 
 def stop_group(group: int, number: int = signal.SIGTERM) -> None:
@@ -81,16 +93,41 @@ def stop_group(group: int, number: int = signal.SIGTERM) -> None:
         os.killpg(group, number)
 
 
+def end_groups(groups: Sequence[int]) -> None:
+    """Stop groups of processes of this machine and wait for their end; what is not done in time is killed."""
+    alive = [group for group in groups if is_alive(group)]
+    for group in alive:
+        stop_group(group)
+    until = time.monotonic() + SECONDS_TO_STOP
+    while (alive := [group for group in alive if is_alive(group)]) and time.monotonic() < until:
+        time.sleep(0.2)
+    for group in alive:
+        stop_group(group, signal.SIGKILL)
+
+
 def is_alive(group: int) -> bool:
     """Whether a process of a group still runs on this machine; one that has ended and nobody has asked for does not."""
+    return any(True for _ in _processes(group))
+
+
+def works_in(group: int, folder: Path) -> bool:
+    """Whether a process of a group runs on this machine below `folder`, an absolute path without links."""
+    for process in _processes(group):
+        with contextlib.suppress(OSError):
+            if Path(os.readlink(process / "cwd")).is_relative_to(folder):
+                return True
+    return False
+
+
+def _processes(group: int) -> Iterator[Path]:
+    """The folders in /proc of the processes of a group that have not ended."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, _, its_group, *_ = path.read_text().rsplit(")", 1)[1].split()
         except (OSError, IndexError, ValueError):
             continue
         if int(its_group) == group and state not in "ZX":
-            return True
-    return False
+            yield path.parent
 
 
 def progress_in(log: str) -> tuple[str, float]:
@@ -103,6 +140,11 @@ def progress_in(log: str) -> tuple[str, float]:
         done, total = int(found[-1][1]), int(found[-1][2])
         return f"{stage} {done}/{total}", begin + (end - begin) * done / max(1, total)
     return stage, begin
+
+
+def stage_was_killed(log: str) -> bool:
+    """Whether a job's log says that a stage was killed since the job's last start. DVC itself ends as if it had failed."""
+    return _KILLED.search(log, max(0, log.rfind(_STARTS))) is not None
 
 
 def _end_with_parent() -> None:

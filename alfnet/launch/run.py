@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -12,7 +13,7 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -22,7 +23,7 @@ from rich.live import Live
 from rich.table import Table
 
 from alfnet.errors import AlfnetError
-from alfnet.launch.jobs import Job, is_alive, progress_in, stop_group
+from alfnet.launch.jobs import Job, end_groups, progress_in, stage_was_killed
 from alfnet.launch.lock_file import leave_out, mend_lock, record, recorded
 from alfnet.launch.worktrees import Worktrees, claimed, remove_left
 from alfnet.params import Params
@@ -37,7 +38,6 @@ RUNS_AT_MOST = 3
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_BETWEEN_QUEUES = 10.0
 """Between two looks at Slurm's queue, which all users share."""
-SECONDS_TO_STOP = 15.0
 FOREVER_MINUTES = 60 * 24 * 365
 
 State = Literal["waiting", "running", "done", "failed"]
@@ -131,6 +131,8 @@ def _run(root: Path, launches: Path, rows: list[_Progress], options: Options, ru
         raise ending[-1]
 
     signal.signal(signal.SIGTERM, end)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # `nohup` ignores it
+        signal.signal(signal.SIGHUP, end)
     with claimed(folder):
         work = _Work(root, folder, rows, options, runtime)
         try:
@@ -148,15 +150,16 @@ def _run(root: Path, launches: Path, rows: list[_Progress], options: Options, ru
                 else:
                     work.say(console)
         except BaseException:
-            print("stopping the jobs; what their checkpoints hold is kept", file=sys.stderr)
+            with contextlib.suppress(OSError):  # the terminal, or whoever read this, may be gone
+                print("stopping the jobs; what their checkpoints hold is kept", file=sys.stderr, flush=True)
             work.stop()
             raise
         finally:
-            work.clean()
+            work.trees.clean()
         work.collect()
     failed = [row for row in rows if row.state == "failed"]
     for row in failed:
-        print(f"failed: {row.name}; its log: {row.log}", file=sys.stderr)
+        print(f"failed: {row.name}; its log: {row.log or 'none, it never ran'}", file=sys.stderr)
     if not failed:
         shutil.rmtree(folder, ignore_errors=True)
     return 1 if failed else 0
@@ -204,21 +207,12 @@ class _Work:
                 row.handle.cancel(check=False)
         if self.options.on == "slurm":
             return
-        groups = [row.job.group for row in running if row.job is not None]
-        alive = [group for group in groups if group is not None]
-        for group in alive:
-            stop_group(group)
-        until = time.monotonic() + SECONDS_TO_STOP
-        while (alive := [group for group in alive if is_alive(group)]) and time.monotonic() < until:
-            time.sleep(0.2)
-        for group in alive:
-            stop_group(group, signal.SIGKILL)
+        self._end_processes(running)
 
-    def clean(self) -> None:
-        """Remove all worktrees."""
-        for row in self.rows:
-            if row.job is not None:
-                self.trees.remove(row.job.folder)
+    def _end_processes(self, rows: list[_Progress]) -> None:
+        """Stop what works for local jobs. It outlives submitit's processes, where it is these that were killed."""
+        groups = [row.job.group for row in rows if row.job is not None]
+        end_groups([group for group in groups if group is not None])
 
     def collect(self) -> None:
         """Put the results of the jobs that are done into the project's folder, from the cache that they share with it."""
@@ -253,16 +247,16 @@ class _Work:
                 self.said[row.name] = line
 
     def _submit(self, rows: list[_Progress]) -> None:
+        for row in rows:
+            try:
+                row.job = self._job(row)
+            except (AlfnetError, OSError) as error:  # such as a full disk: the others go on
+                print(f"{row.name}: its folder cannot be made: {error}", file=sys.stderr)
+                self.trees.remove(self.trees.folder / row.name)
+                row.state, row.part = "failed", 1.0
+        rows = [row for row in rows if row.state != "failed"]
         if not rows:
             return
-        for row in rows:
-            if row.job is None:
-                environment = dict(self.environment)
-                if self.options.gpus:
-                    environment["CUDA_VISIBLE_DEVICES"] = str(self.options.gpus[row.slot % len(self.options.gpus)])
-                tree = self.trees.make(row.name)
-                leave_out(tree / "dvc.lock", partial(_is_of_others, row.name))
-                row.job = Job(row.variant, row.seed, tree, environment)
         # Ctrl-C reaches all processes of a terminal, but it is this one that stops the jobs; it waits until they are noted.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -279,10 +273,21 @@ class _Work:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
+    def _job(self, row: _Progress) -> Job:
+        """The job of a row, in the worktree that it has or in a new one, and on the GPU of its present turn."""
+        environment = dict(self.environment)
+        if self.options.gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = str(self.options.gpus[row.slot % len(self.options.gpus)])
+        if row.job is not None:
+            return replace(row.job, environment=environment)
+        tree = self.trees.make(row.name)
+        leave_out(tree / "dvc.lock", partial(_is_of_others, row.name))
+        return Job(row.variant, row.seed, tree, environment)
+
     def _look(self, row: _Progress) -> None:
         row.seconds = time.monotonic() - row.started
-        if row.log is not None and row.log.is_file():
-            row.words, row.part = progress_in(row.log.read_text(errors="replace"))
+        if log := _text(row.log):
+            row.words, row.part = progress_in(log)
         if self._ended(row):
             code = self._exit_code(row)
         elif row.missed > 1:
@@ -290,6 +295,8 @@ class _Work:
             code = None
         else:
             return
+        if code is None and self.options.on == "local":
+            self._end_processes([row])
         if code is None and row.runs < RUNS_AT_MOST:
             row.state, row.words = "waiting", "was killed; again from its checkpoint"
             return
@@ -320,13 +327,14 @@ class _Work:
                 row.missed = 0 if row.handle.job_id in known else row.missed + 1
 
     def _exit_code(self, row: _Progress) -> int | None:
-        """DVC's exit code; None where the job ended without one, because it was killed."""
+        """DVC's exit code; None where the job, or a process of one of its stages, was killed."""
         try:
             code = row.handle.result()
         except Exception as error:  # submitit: no result, or what the job raised
             print(f"{row.name}: {str(error).strip().splitlines()[0]}", file=sys.stderr)
             return None
-        return None if code < 0 else int(code)
+        killed = code < 0 or (code > 0 and stage_was_killed(_text(row.log)))
+        return None if killed else int(code)
 
 
 def _executor(logs: Path, options: Options) -> Any:
@@ -346,6 +354,10 @@ def _executor(logs: Path, options: Options) -> Any:
         **{"array_parallelism": options.at_once, "stderr_to_stdout": True, "use_srun": False, **options.slurm}
     )
     return executor
+
+
+def _text(log: Path | None) -> str:
+    return log.read_text(errors="replace") if log is not None and log.is_file() else ""
 
 
 def _stages_of(job: str) -> list[str]:
