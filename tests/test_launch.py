@@ -16,14 +16,16 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from submitit.core.utils import FailedJobError
 
 from alfnet.errors import AlfnetError
 from alfnet.launch.jobs import Job, is_alive, progress_in, stage_was_killed, works_in
 from alfnet.launch.lock_file import leave_out, lock_fault, mend_lock, record, recorded
-from alfnet.launch.run import Options, _Progress, _Work
+from alfnet.launch.run import Options, _Progress, _Work, turns_of_gpus
 from alfnet.launch.worktrees import Worktrees, git, present_state, remove_left
+from alfnet.params import check_params
 from tests.throwaway import environment, new_repository, run
-from tests.tiny import ROOT
+from tests.tiny import ROOT, raw_params
 
 DVC_YAML = """\
 stages:
@@ -245,7 +247,7 @@ def test_a_job_takes_the_gpu_of_its_turn_and_one_without_a_folder_fails_alone(
     toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [_Progress("a", 1), _Progress("a", 2), _Progress("b", 1)]
-    work = _Work(toy, toy / ".scratch/launch/now", rows, Options(gpus=(4, 7)), "portable")
+    work = _Work(toy, toy / ".scratch/launch/now", rows, Options(gpus=("4", "7")), "portable")
     submitted: list[Job] = []
 
     def submit(job: Job) -> SimpleNamespace:
@@ -269,6 +271,77 @@ def test_a_job_takes_the_gpu_of_its_turn_and_one_without_a_folder_fails_alone(
     work.trees.clean()
     assert [path.name for path in (toy / ".scratch/launch/now").iterdir() if path.name != "logs"] == ["trees"]
     assert not list((toy / ".scratch/launch/now/trees").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "devices", "named", "visible", "turns"),
+    [
+        ("cpu", 1, [], "0,1", []),
+        ("auto", 1, [], None, ["0", "1", "2", "3"]),
+        ("cuda", 1, [], "5,GPU-77,2,3", ["5", "GPU-77", "2", "3"]),
+        ("cuda", 2, [], None, ["0,1", "2,3"]),
+        ("cuda", 3, [], None, ["0,1,2"]),
+        ("auto", 2, ["1", "3"], "5,6,7,8", ["1,3"]),
+    ],
+)
+def test_each_job_has_gpus_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+    accelerator: str,
+    devices: int,
+    named: list[str],
+    visible: str | None,
+    turns: list[str],
+) -> None:
+    params = check_params(
+        raw_params(runtime="native", machine__accelerator=accelerator, machine__devices=devices, train__batch=12), "p"
+    )
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert turns_of_gpus(params, named) == turns
+
+
+def test_a_training_of_more_gpus_than_there_are_is_refused() -> None:
+    params = check_params(
+        raw_params(runtime="native", machine__accelerator="cuda", machine__devices=2, train__batch=12), "p"
+    )
+    with pytest.raises(AlfnetError, match=r"machine\.devices: 2 for each training, and 1 GPUs are there \(3\)"):
+        turns_of_gpus(params, ["3"])
+
+
+@pytest.mark.parametrize("visible", ["3", None])
+def test_jobs_see_the_gpus_that_the_launch_sees(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    work = _Work(toy, toy / ".scratch/launch/now", [], Options(), "portable")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # as submitit has it for local jobs
+    assert Job("a", 1, toy, work.environment).whole_environment().get("CUDA_VISIBLE_DEVICES") == visible
+    work.trees.clean()
+
+
+def test_what_slurm_refuses_fails_and_is_said(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [_Progress("a", 1), _Progress("b", 1)]
+    work = _Work(toy, toy / ".scratch/launch/now", rows, Options(), "portable")
+    work.options = Options(on="slurm")
+
+    class Refusing:
+        @contextlib.contextmanager
+        def batch(self):
+            yield
+            raise FailedJobError("sbatch: error: invalid partition specified: gpuu")
+
+        def submit(self, job: Job) -> None:
+            pass
+
+    work.executor = Refusing()
+    work._submit(rows)
+    assert [row.state for row in rows] == ["failed", "failed"]
+    assert "invalid partition specified: gpuu" in capsys.readouterr().err
+    work.trees.clean()
 
 
 def test_every_worktree_has_the_untracked_files_of_the_start(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,9 @@ class On(StrEnum):
 def launch(
     on: Annotated[On, typer.Option(help="Processes of this machine, or jobs of a Slurm cluster.")] = On.local,
     jobs: Annotated[int | None, typer.Option(min=1, help="At once; left out: one per GPU or core.")] = None,
-    gpus: Annotated[str | None, typer.Option(help="Local: GPUs for the jobs to share, such as 0,1.")] = None,
+    gpus: Annotated[
+        str | None, typer.Option(help="Local: GPUs for the jobs to share, such as 0,1; left out: all.")
+    ] = None,
     partition: Annotated[str | None, typer.Option(help="Slurm.")] = None,
     time: Annotated[
         int | None, typer.Option(help="Slurm: minutes per job; one that needs more is queued again.")
@@ -48,7 +50,7 @@ def launch(
         raise AlfnetError(f"{names}: for jobs of Slurm alone; add --on slurm, or leave that out")
     if gpus is not None and on is On.slurm:
         raise AlfnetError(f"--gpus {gpus}: for jobs of this machine alone; Slurm gives GPUs out: --gpus-per-node 1")
-    devices = _devices(gpus) if gpus is not None else ()
+    devices = [str(number) for number in _devices(gpus)] if gpus is not None else ()
 
     from alfnet.launch.run import Options
     from alfnet.launch.run import launch as run

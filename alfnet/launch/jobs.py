@@ -35,7 +35,8 @@ class Job:
     seed: int
     folder: Path
     """The worktree."""
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str | None] = field(default_factory=dict)
+    """Beside that of the process that runs it; None: unset."""
 
     @property
     def name(self) -> str:
@@ -53,11 +54,10 @@ class Job:
         if said := mend_lock(self.folder):  # an earlier run of this job was killed
             print(said, flush=True)
         command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", f"evaluate@{self.name}"]
-        environment = {**os.environ, **self.environment, "PYTHONUNBUFFERED": "1"}
         process = subprocess.Popen(
             command,
             cwd=self.folder,
-            env=environment,
+            env=self.whole_environment(),
             stderr=subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=_end_with_parent,
@@ -68,6 +68,11 @@ class Job:
         finally:
             end_groups([process.pid])  # where DVC was killed, its stage goes on
             self.group_file.unlink(missing_ok=True)
+
+    def whole_environment(self) -> dict[str, str]:
+        """What the stages get: the environment of this process, with the job's own in it."""
+        given = {**os.environ, **self.environment, "PYTHONUNBUFFERED": "1"}
+        return {name: value for name, value in given.items() if value is not None}
 
     def checkpoint(self) -> Any:
         """Called by submitit before a time limit or preemption: queue it again, to go on from its checkpoint."""

@@ -49,9 +49,9 @@ class Options:
 
     on: Literal["local", "slurm"] = "local"
     jobs: int | None = None
-    """At once; None: one per GPU named, or as many as there are cores."""
-    gpus: Sequence[int] = ()
-    """Local: jobs take turns on these, one each."""
+    """At once; None: one per GPU, or as many as there are cores."""
+    gpus: Sequence[str] = ()
+    """Local: jobs take turns on these, one each: values of CUDA_VISIBLE_DEVICES."""
     slurm: Mapping[str, Any] = field(default_factory=dict)
     """Parameters of submitit's Slurm executor, without their prefix slurm_."""
 
@@ -88,7 +88,7 @@ class _Progress:
 def launch(params: Params, root: Path, options: Options) -> int:
     """Reproduce the pipeline with the trainings side by side; return the exit code.
 
-    Raises AlfnetError where this is no Git repository with a DVC pipeline, or Slurm is not there.
+    Raises AlfnetError where this is no Git repository with a DVC pipeline, or where Slurm or enough GPUs are not there.
     """
     launches = (root / ".scratch" / "launch").resolve()
     if not (root / "dvc.yaml").is_file():
@@ -100,9 +100,35 @@ def launch(params: Params, root: Path, options: Options) -> int:
     if code := _dvc(root, "repro", *FIRST):
         return code
     rows = pending(root, params)
+    if options.on == "local":
+        options = replace(options, gpus=turns_of_gpus(params, options.gpus))
     if rows and (code := _run(root, launches, rows, options, params.runtime)):
         return code
     return _dvc(root, "repro")
+
+
+def turns_of_gpus(params: Params, named: Sequence[str] = ()) -> list[str]:
+    """The GPUs of each job at a time, `machine.devices` of them, as values of CUDA_VISIBLE_DEVICES.
+
+    named: those to share; left out: all that there are, where the parameters ask for a GPU. Raises AlfnetError where a
+    training has more devices than there are named.
+    """
+    machine = params.machine
+    gpus = list(named)
+    if not gpus and machine.accelerator != "cpu":
+        import torch
+
+        count = torch.cuda.device_count()  # of those that CUDA_VISIBLE_DEVICES leaves
+        listed = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        gpus = [listed[index] if index < len(listed) and listed[0] else str(index) for index in range(count)]
+    if gpus and len(gpus) < machine.devices:
+        raise AlfnetError(
+            f"machine.devices: {machine.devices} for each training, and {len(gpus)} GPUs are there ({', '.join(gpus)}); "
+            "lower it, or name more with --gpus"
+        )
+    return [
+        ",".join(gpus[at : at + machine.devices]) for at in range(0, len(gpus) - machine.devices + 1, machine.devices)
+    ]
 
 
 def pending(root: Path, params: Params) -> list[_Progress]:
@@ -175,7 +201,9 @@ class _Work:
         self.said: dict[str, str] = {}
         self.recorded: dict[str, Any] = {}
         scratch = Path(os.environ.get("ALFNET_SCRATCH", root / ".scratch")).resolve()
-        self.environment = {"ALFNET_SCRATCH": str(scratch)}
+        self.environment: dict[str, str | None] = {"ALFNET_SCRATCH": str(scratch)}
+        if options.on == "local":  # submitit hides all GPUs from its local jobs
+            self.environment["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES")
         if runtime == "native" and not options.gpus and options.on == "local":
             cores = len(os.sched_getaffinity(0))
             self.environment["OMP_NUM_THREADS"] = str(max(1, cores // options.at_once))
@@ -261,8 +289,16 @@ class _Work:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             if self.options.on == "slurm":
-                with self.executor.batch():
-                    handles = [self.executor.submit(row.job) for row in rows]
+                from submitit.core.utils import FailedJobError
+
+                try:
+                    with self.executor.batch():
+                        handles = [self.executor.submit(row.job) for row in rows]
+                except FailedJobError as error:  # what sbatch said is in it
+                    print(f"Slurm takes no job: {error}", file=sys.stderr)
+                    for row in rows:
+                        row.state, row.part = "failed", 1.0
+                    return
                 with (self.folder / "slurm-jobs").open("a") as file:
                     file.write("".join(f"{handle.job_id}\n" for handle in handles))
             else:
@@ -277,7 +313,7 @@ class _Work:
         """The job of a row, in the worktree that it has or in a new one, and on the GPU of its present turn."""
         environment = dict(self.environment)
         if self.options.gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = str(self.options.gpus[row.slot % len(self.options.gpus)])
+            environment["CUDA_VISIBLE_DEVICES"] = self.options.gpus[row.slot % len(self.options.gpus)]
         if row.job is not None:
             return replace(row.job, environment=environment)
         tree = self.trees.make(row.name)
