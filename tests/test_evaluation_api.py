@@ -129,6 +129,28 @@ def test_any_name_of_a_subset_is_printed(files: tuple[Path, Path]) -> None:
     assert str(result.explain("[/x]=12.3")).startswith("Got 12.3 ([/x]);")
 
 
+def test_numpys_numbers_in_records(files: tuple[Path, Path]) -> None:
+    content, records = (json.loads(file.read_text()) for file in files)
+    expected = alfnet.evaluate(*files).results
+    for change in (
+        lambda r: {"score": np.float64(r["score"])},
+        lambda r: {"category_id": np.int64(1), "image_id": np.int32(r["image_id"])},
+        lambda r: {"bbox": np.array(r["bbox"])},
+        lambda r: {"bbox": tuple(r["bbox"])},
+        lambda r: {"bbox": list(np.array(r["bbox"]))},
+    ):
+        assert alfnet.evaluate(content, [r | change(r) for r in records]).results == expected
+        annotations = [r | (change(r | {"score": 1})) for r in content["annotations"]]
+        assert alfnet.evaluate(content | {"annotations": annotations}, records).results == expected
+    images = [{"id": np.int64(i["id"]), "height": np.int64(1024), "width": np.int64(2048)} for i in content["images"]]
+    result = alfnet.evaluate(content | {"images": tuple(images)}, records)
+    assert result.results == expected
+    assert result.truth is not None
+    assert result.truth.image_sizes[0].tolist() == [1024, 2048]
+    with pytest.raises(AlfnetError, match="1 of 78 detections have a 'score' that is not a number"):
+        alfnet.evaluate(content, [*records[:77], {**records[77], "score": np.arange(3)}])
+
+
 def test_exchanged_and_strange_arguments(files: tuple[Path, Path]) -> None:
     images: Any
     content, records = (json.loads(file.read_text()) for file in files)

@@ -18,7 +18,7 @@ from alfnet.evaluation.result import Evaluation
 from alfnet.evaluation.subsets import Subset, named_subsets, parse_subset, read_subsets
 from alfnet.reading.ground_truth import GroundTruth
 from alfnet.reading.ground_truth_file import ground_truth_of
-from alfnet.reading.records import Floats, shorten
+from alfnet.reading.records import Floats, is_plain, plain, shorten
 from alfnet.reading.results_file import Detections, detections_of_records, detections_of_rows, read_detections
 
 GroundTruthLike = str | os.PathLike[str] | Mapping[str, Any] | np.ndarray | GroundTruth
@@ -154,9 +154,16 @@ def _ground_truth(
 
 
 def _ground_truth_in_memory(given: Mapping[str, Any] | np.ndarray, images: Numbers | None) -> GroundTruth:
-    listed = isinstance(given, list | tuple) and any(isinstance(one, Mapping) for one in given)
-    if listed or isinstance(given, Mapping):  # a list of records is refused there, as in a file
-        return ground_truth_of(Path("ground truth"), dict(given) if isinstance(given, Mapping) else list(given))
+    path = Path("ground truth")
+    if isinstance(given, list | tuple) and any(isinstance(one, Mapping) for one in given):
+        return ground_truth_of(path, list(given))  # is refused, as in a file
+    if isinstance(given, Mapping):
+        try:
+            if all(is_plain(given.get(key)) for key in ("images", "annotations")):
+                return ground_truth_of(path, dict(given))
+        except AlfnetError:  # of numpy's numbers inside of a box, perhaps
+            pass
+        return ground_truth_of(path, plain(given))
     rows = _numbers(given, "ground truth", "a file, a dictionary in COCO's layout or an array (G, 5 to 7)")
     if rows.ndim != 2 or not 5 <= rows.shape[1] <= 7:
         raise AlfnetError(
