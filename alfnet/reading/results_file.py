@@ -67,8 +67,8 @@ def read_detections(path: Path, ground_truth: GroundTruth) -> Detections:
 
     The form is recognised by the content: COCO results (a JSON list or JSON Lines), CrowdHuman's .odgt, the 2018 text,
     CSV or TSV with a heading, MOT's rows; a folder holds Caltech's result files or YOLO's labels. An empty list, and an
-    empty text file, are zero detections. Raises AlfnetError for what is certainly wrong; what only looks wrong is named
-    in `warnings`.
+    empty text file, are zero detections. Where `file_name` stands beside `image_id`, the name says the image.
+    Raises AlfnetError for what is certainly wrong; what only looks wrong is named in `warnings`.
     """
     path = Path(path)
     if _is_folder(path):
