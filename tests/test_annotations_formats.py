@@ -20,7 +20,7 @@ from alfnet.annotations.citypersons_json import LABELS, SUFFIX, read_citypersons
 from alfnet.annotations.coco import load_coco, read_coco
 from alfnet.annotations.crowdhuman import read_crowdhuman
 from alfnet.annotations.eurocity import read_eurocity
-from alfnet.annotations.images import Split, annotated_image, check_name, deal_into_folds
+from alfnet.annotations.images import AnnotatedImage, Split, annotated_image, check_name, deal_into_folds
 from alfnet.annotations.pennfudan import read_pennfudan
 from alfnet.annotations.seq import read_seq_frames, read_seq_header
 from alfnet.annotations.training_cache import TrainingRule
@@ -150,6 +150,7 @@ def test_coco(tmp_path: Path) -> None:
         ({"images": [{"id": 7, "file_name": "/x.jpg", "height": 3, "width": 4}]}, "relative to the folder"),
         ({"images": [{"id": 7, "file_name": "x.jpg", "height": "3", "width": 4}]}, "height is '3'"),
         ({"images": [{"id": 7, "height": 3, "width": 4}]}, "file_name is None"),
+        ({"images": [{"id": 7, "file_name": "x.jpg", "height": 3.5, "width": 4}]}, "height is 3.5"),
         ({"images": coco()["images"][:1]}, "has the image_id 3, which is no image's id"),
         ({"categories": [{"id": 1, "name": "human"}]}, "has no category 'person'; there are: human"),
         ({"categories": {"1": "person"}}, "no list of objects with id and name"),
@@ -396,6 +397,23 @@ def test_caltech_by_texts_and_by_videos(shared: Path, tmp_path: Path) -> None:
     assert "1 of 2 annotated images are not there, e.g. set99_V000_I00059.jpg" in text
 
 
+def test_caltech_texts_with_the_images_suffix(golden: Path, tmp_path: Path) -> None:
+    folder = caltech_folder(tmp_path, golden / "caltech_samples")
+    images = folder / "images"
+
+    def read() -> list[AnnotatedImage]:
+        return read_caltech(folder / "annotations", images, images / "test", height=480, width=640)
+
+    expected = [one.boxes.tolist() for one in read()]
+    for suffix in (".jpg.txt", ".png.txt"):
+        for text in (folder / "annotations").glob("*.txt"):
+            text.rename(text.with_name(text.name.split(".")[0] + suffix))
+        assert [one.boxes.tolist() for one in read()] == expected
+    for text in (folder / "annotations").glob("*.txt"):
+        text.rename(text.with_name(text.name.replace("set", "s")))
+    assert "none of its 2 .txt files is named like a frame, e.g. s99_V000_I00029.png.txt" in message(read)
+
+
 def test_frame_names() -> None:
     assert frame_of("set06_V000_I00029") == frame_of("set06_V000_29") == frame_of("set06V000_I00029") == (6, 0, 29)
     assert frame_of("FudanPed00001") is None
@@ -497,6 +515,21 @@ def test_folds_follow_from_names_and_seed_alone() -> None:
     assert dealt != {one.file_name: one.fold for one in deal_into_folds(images, 2, 5)}
     assert sorted(list(dealt.values()).count(fold) for fold in range(5)) == [4, 4, 5, 5, 5]
     assert "cannot be parted" in message(deal_into_folds, images[:3], 1, 5)
+
+
+def test_whole_numbers_written_with_a_point(tmp_path: Path) -> None:
+    content = coco()
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    for image in content["images"]:
+        image |= {key: float(image[key]) for key in ("id", "height", "width")}
+    for entry in content["annotations"]:
+        entry["image_id"] = float(entry["image_id"])
+    (tmp_path / "b.json").write_text(json.dumps(content))
+    first, second = (read_coco(tmp_path / name, "person") for name in ("a.json", "b.json"))
+    assert [(one.height, one.width, len(one.boxes)) for one in first] == [
+        (one.height, one.width, len(one.boxes)) for one in second
+    ]
+    assert type(second[0].height) is int
 
 
 def test_a_category_written_with_a_point_is_the_same_one(tmp_path: Path) -> None:

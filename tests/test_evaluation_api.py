@@ -6,12 +6,14 @@ import json
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import alfnet
 from alfnet.errors import AlfnetError
+from alfnet.evaluation.evaluate import evaluate_files
 from alfnet.evaluation.protocol import PROTOCOLS, find_protocol
 from alfnet.evaluation.subsets import EVERYTHING, PUBLISHED, Subset, parse_subset, read_subsets
 
@@ -86,6 +88,109 @@ def test_the_published_figures_from_python(shared: Path) -> None:
     assert result.miss_rate["R", 0.75] == 36.482977
     assert result.miss_rate["HO"] == 43.859254
     assert result.pedestrians["R+HO"] == 2312
+
+
+@pytest.fixture
+def files(golden: Path) -> tuple[Path, Path]:
+    return golden / "miss_rate_24_gt.json", golden / "miss_rate_24_dt.json"
+
+
+def test_thresholds_as_numpy_has_them(files: tuple[Path, Path]) -> None:
+    iou: Any
+    expected = alfnet.evaluate(*files, iou=[0.5 + 0.05 * i for i in range(10)])
+    assert list(expected.miss_rate) == [subset.name for subset in PUBLISHED["citypersons"]]
+    assert alfnet.evaluate(*files, iou=np.arange(0.5, 1, 0.05)).results == expected.results
+    for iou in (np.float32(0.6), [np.float32(0.6)], np.array(0.6)):
+        result = alfnet.evaluate(*files, iou=iou)
+        assert result.results["iou_0.60"] == expected.results["iou_0.60"]
+        assert result.errors(iou=float(np.float32(0.6))).outcomes.iou == 0.6
+    for iou, message in (("x", "expected one IoU threshold"), (None, "threshold nan"), (0.555, "at most two decimals")):
+        with pytest.raises(AlfnetError, match=message):
+            alfnet.evaluate(*files, iou=iou)
+
+
+def test_subsets_in_every_form(files: tuple[Path, Path], tmp_path: Path) -> None:
+    given: Any
+    (tmp_path / "s.yaml").write_text("A: {height: 50-}\n")
+    for given, names in (
+        (tmp_path / "s.yaml", ["A"]),
+        (PUBLISHED["r-ho"][1], ["HO"]),
+        (["r-ho", "small", PUBLISHED["citypersons"][0]], ["R", "HO", "R+HO", "small", "reasonable"]),
+    ):
+        assert list(alfnet.evaluate(*files, subsets=given).miss_rate) == names
+    for given, message in (([], "no subset was given"), ([3], "3 was found"), (3, "3 was found")):
+        with pytest.raises(AlfnetError, match=message):
+            alfnet.evaluate(*files, subsets=given)
+
+
+def test_any_name_of_a_subset_is_printed(files: tuple[Path, Path]) -> None:
+    result = alfnet.evaluate(*files, subsets=["[/x]=height:50-", "a[b]=height:50-"])
+    assert [line.split()[0] for line in str(result).splitlines()[2:4]] == ["[/x]", "a[b]"]
+    assert str(result.explain("[/x]=12.3")).startswith("Got 12.3 ([/x]);")
+
+
+def test_numpys_numbers_in_records(files: tuple[Path, Path]) -> None:
+    content, records = (json.loads(file.read_text()) for file in files)
+    expected = alfnet.evaluate(*files).results
+    for change in (
+        lambda r: {"score": np.float64(r["score"])},
+        lambda r: {"category_id": np.int64(1), "image_id": np.int32(r["image_id"])},
+        lambda r: {"bbox": np.array(r["bbox"])},
+        lambda r: {"bbox": tuple(r["bbox"])},
+        lambda r: {"bbox": list(np.array(r["bbox"]))},
+    ):
+        assert alfnet.evaluate(content, [r | change(r) for r in records]).results == expected
+        annotations = [r | (change(r | {"score": 1})) for r in content["annotations"]]
+        assert alfnet.evaluate(content | {"annotations": annotations}, records).results == expected
+    images = [{"id": np.int64(i["id"]), "height": np.int64(1024), "width": np.int64(2048)} for i in content["images"]]
+    result = alfnet.evaluate(content | {"images": tuple(images)}, records)
+    assert result.results == expected
+    assert result.truth is not None
+    assert result.truth.image_sizes[0].tolist() == [1024, 2048]
+    with pytest.raises(AlfnetError, match="1 of 78 detections have a 'score' that is not a number"):
+        alfnet.evaluate(content, [*records[:77], {**records[77], "score": np.arange(3)}])
+
+
+def test_exchanged_and_strange_arguments(files: tuple[Path, Path]) -> None:
+    images: Any
+    content, records = (json.loads(file.read_text()) for file in files)
+    with pytest.raises(AlfnetError, match="were the two files exchanged"):
+        alfnet.evaluate(records, content)
+    rows = np.array([[1, 0, 0, 41, 100.0]])
+    found = np.array([[1, 0, 0, 41, 100, 0.5]])
+    for images in (150.0, np.array(150), np.arange(1, 151)):
+        assert alfnet.evaluate(rows, found, images=images).images == 150
+    for images in (1.5, [1.5], math.inf, "many", np.ones((2, 2))):
+        with pytest.raises(AlfnetError, match="expected their number, or all their ids"):
+            alfnet.evaluate(rows, found, images=images)
+    for wrong in (np.array([["a"] * 6]), "nobody"):
+        with pytest.raises(AlfnetError):
+            alfnet.evaluate(rows, wrong, images=1)
+
+
+def test_results_can_stand_in_lists(files: tuple[Path, Path]) -> None:
+    first, second = alfnet.evaluate(*files), alfnet.evaluate(*files)
+    assert first != second
+    assert second in [first, second]
+    assert first.errors() not in [second.errors()]
+    assert first.truth not in [second.truth]
+    assert first.found not in [second.found]
+
+
+def test_caltechs_fractions_are_kept_alike_everywhere(tmp_path: Path) -> None:
+    """CSP's ground truth of 2016 is not rounded: from Python, in a comparison and as a command."""
+    (tmp_path / "new").mkdir()
+    rows = "% bbGt version=3\nperson 100.4 100.4 40.4 80.45 0 0 0 0 0 0 0\n"
+    (tmp_path / "new" / "set06_V000_I00029.txt").write_text(rows)
+    (tmp_path / "dt.csv").write_text("image,x,y,w,h,score\n1,100.4,100.4,40.4,80.45,0.9\n")
+    given = tmp_path / "new", tmp_path / "dt.csv"
+    for protocol, height in (("caltech-new-2016", 80.45), ("caltech-new", 80)):
+        result = alfnet.evaluate(*given, protocol=protocol)
+        assert result.truth is not None
+        assert result.truth.heights.tolist() == [height]
+        assert evaluate_files(*given, iou=[0.5, 0.75], protocol=protocol).results == result.results
+        compared = alfnet.compare(*given, given[1], protocol=protocol, resamples=2)
+        assert compared.kinds[0].outcomes.ground_truth.heights.tolist() == [height]
 
 
 # -- subsets ----------------------------------------------------------------------------------------------------------

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import alfnet
 from alfnet.errors import AlfnetError
 from alfnet.evaluation.bootstrap import weighted_miss_rates
 from alfnet.evaluation.compare import _merged, compare_detections
 from alfnet.evaluation.miss_rate import SUBSETS, evaluate
 from alfnet.evaluation.outcomes import outcomes
+from alfnet.evaluation.subsets import Subset
 from alfnet.reading.ground_truth import GroundTruth
 from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
@@ -90,8 +94,39 @@ def test_who_is_found_by_one_alone(truth: GroundTruth, good: Detections, worse: 
 def test_bad_settings(truth: GroundTruth, good: Detections) -> None:
     with pytest.raises(AlfnetError, match="2 at least"):
         compare_detections(truth, good, good, resamples=0)
-    with pytest.raises(AlfnetError, match="above 0"):
-        compare_detections(truth, good, good, fppi=0)
+    for fppi in (0, math.inf, math.nan):
+        with pytest.raises(AlfnetError, match="above 0"):
+            compare_detections(truth, good, good, fppi=fppi)
+    with pytest.raises(AlfnetError, match="expected 0 or a larger"):
+        compare_detections(truth, good, good, seed=-1)
+    two = [Subset("A", (height, math.inf), (0, math.inf)) for height in (50, 100)]
+    with pytest.raises(AlfnetError, match="two different ones have this name"):
+        compare_detections(truth, good, good, subsets=two)
+    with pytest.raises(AlfnetError, match="no subset was given"):
+        compare_detections(truth, good, good, subsets=[])
+
+
+def test_any_name_of_a_subset_is_printed(truth: GroundTruth, good: Detections) -> None:
+    subsets = [replace(SUBSETS[0], name=name) for name in ("[/x]", "a[b]")]
+    text = str(compare_detections(truth, good, good, subsets=subsets, resamples=2))
+    assert [text.count(f"{name} ") for name in ("[/x]", "a[b]")] == [2, 2]
+    assert "([/x], IoU 0.5)" in text
+
+
+def test_a_common_ground_truth_with_the_sizes_of_either_file(tmp_path: Path) -> None:
+    """By CrowdHuman's protocol boxes end at the images' edges: both figures are those of `evaluate`."""
+    truth, found, unsized = (tmp_path / name for name in ("gt.odgt", "dt.odgt", "unsized.odgt"))
+    truth.write_text('{"ID": "a", "gtboxes": [{"tag": "person", "fbox": [60, 10, 40, 80]}]}')
+    boxes = '"dtboxes": [{"box": [60, 10, 120, 80], "score": 0.5}]}'  # meets the pedestrian once it is cut off
+    found.write_text('{"ID": "a", "height": 100, "width": 100, ' + boxes)
+    unsized.write_text('{"ID": "a", ' + boxes)
+    rates = [alfnet.evaluate(truth, path).miss_rate["everybody"] for path in (found, unsized)]
+    assert rates[0] < 1 < rates[1]
+    for first, second, expected in ((found, found, 0), (unsized, found, 0), (unsized, unsized, 1)):
+        result = alfnet.compare(truth, first, second, resamples=2)
+        difference = result.differences["iou_0.50"]["everybody"]
+        assert (difference.a, difference.b) == pytest.approx([rates[expected]] * 2, abs=1e-6)
+        assert ("the size of 1 image is not known" in " ".join(result.warnings)) == bool(expected)
 
 
 def test_published_detections(shared: Path) -> None:

@@ -115,12 +115,29 @@ def test_result_folder(videos: Path, tmp_path: Path) -> None:
         assert found.scores.tolist() == [0.5, 0.25]
     (results / "V000.txt").write_text("")
     assert len(read_detections(results.parent, truth).scores) == 0
+    for content, message in (
+        ("29 1 2 3 4 0.5\n59 1 2 3 4 0.5\n", "1 of 1 result files have rows, but none of a frame .* 0-based: add 1"),
+        ("1 1 2 3 4 0.5\n2 1 2 3 4 0.5\n", "frames are, counted from 1, 30, 60"),
+    ):
+        (results / "V000.txt").write_text(content)
+        with pytest.raises(AlfnetError, match=message):
+            read_detections(results.parent, truth)
     (results / "V000.txt").write_text("30 1 2 3 4\n")
     with pytest.raises(AlfnetError, match=r"V000\.txt: no rows of 6 numbers"):
         read_detections(results.parent, truth)
     (results / "V000.txt").rename(results / "V001.txt")
     with pytest.raises(AlfnetError, match=r"no file for 1 of the ground truth's 1 videos, e\.g\. set99/V000\.txt"):
         read_detections(results.parent, truth)
+
+
+def test_one_result_file_without_test_frames_is_named(texts: Path, tmp_path: Path) -> None:
+    shutil.copy(texts / "set99_V000_I00029.txt", texts / "set99_V001_I00029.txt")
+    (tmp_path / "results" / "set99").mkdir(parents=True)
+    for video, row in (("V000", "30 1 2 3 4 0.5"), ("V001", "41 1 2 3 4 0.5")):
+        (tmp_path / "results" / "set99" / f"{video}.txt").write_text(row + "\n")
+    found = read_detections(tmp_path / "results", read_ground_truth(texts))
+    assert len(found.scores) == 1
+    assert "1 of 2 result files have rows, but none of a frame of the ground truth" in found.warnings[0]
 
 
 @pytest.mark.costly

@@ -36,6 +36,15 @@ def test_text_counts_images_in_the_ground_truths_order(golden: Path, tmp_path: P
     assert (tmp_path / "o.txt").read_text() == "1 24.0 2.0 3.0 4.0 0.1\n24 1.0 2.0 3.0 4.0 0.1\n"
 
 
+def test_sizes_that_get_lost_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truth, found = tmp_path / "gt.odgt", tmp_path / "dt.odgt"
+    found.write_text('{"ID": "a", "height": 100, "width": 90, "dtboxes": [{"box": [1, 2, 3, 4], "score": 0.5}]}')
+    for sizes, warned in (("", True), ('"height": 100, "width": 90, ', False)):
+        truth.write_text(f'{{"ID": "a", {sizes}"gtboxes": [{{"tag": "person", "fbox": [1, 2, 3, 4]}}]}}')
+        convert_file(truth, found, tmp_path / "o.json")
+        assert ("says the sizes of images" in capsys.readouterr().err) == warned
+
+
 def test_nothing_and_refusals(golden: Path, tmp_path: Path) -> None:
     truth = golden / "miss_rate_24_gt.json"
     (tmp_path / "dt.json").write_text("[]")

@@ -49,6 +49,11 @@ def corner_lines(records: Records) -> str:
     return "file_name,xmin,ymin,xmax,ymax,confidence,class\n" + "\n".join(",".join(map(str, row)) for row in table)
 
 
+def decimal_commas_by_name(records: Records) -> str:
+    table = [[f"{i:04d}.png", *(str(value).replace(".", ",") for value in row)] for i, *row in rows(records)]
+    return "file_name;x;y;w;h;score\n" + "\n".join(";".join(row) for row in table)
+
+
 FORMS: dict[str, tuple[str, Callable[[Records], str]]] = {
     "JSON": ("d.json", json.dumps),
     "JSON Lines": ("d.jsonl", lambda r: "\n".join(map(json.dumps, r)) + "\n"),
@@ -67,6 +72,7 @@ FORMS: dict[str, tuple[str, Callable[[Records], str]]] = {
         lambda r: lines(r, ";", "image_id;x;y;w;h;score\n").replace(".", ","),
     ),
     "corners by file name": ("d.csv", corner_lines),
+    "decimal commas beside file names": ("d.csv", decimal_commas_by_name),
     "MOT": (
         "det.txt",
         lambda r: "\n".join(f"{i},-1,{x},{y},{w},{h},{s},-1,-1,-1" for i, x, y, w, h, s in rows(r)),
@@ -92,6 +98,47 @@ def test_every_form_gives_the_same(
     check_same(read_detections(tmp_path / name, truth), records)
     (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
     check_same(read_detections(tmp_path / f"{name}.gz", truth), records)
+
+
+def test_names_tell_better_than_numbers(tmp_path: Path, truth: GroundTruth, records: Records) -> None:
+    """`alfnet detect --save csv` writes both, and its image_id only counts what was read."""
+    names = dict(zip(truth.image_ids.tolist(), truth.file_names, strict=True))
+    turned = {image_id: 25 - image_id for image_id in names}
+
+    def write(number: Callable[[Any], int], name: Callable[[Any], str]) -> Path:
+        table = [[number(i), name(i), "", x, y, x + w, y + h, s, 2] for i, x, y, w, h, s in rows(records)]
+        text = "\n".join(",".join(map(str, row)) for row in table)
+        (tmp_path / "d.csv").write_text("image_id,file_name,frame,x1,y1,x2,y2,score,step\n" + text)
+        return tmp_path / "d.csv"
+
+    found = read_detections(write(lambda i: turned[i], lambda i: names[i]), truth)
+    check_same(found, records)
+    (warning,) = found.warnings
+    assert f"{len(records)} of {len(records)} detections have another image_id" in warning
+    for name, warned in ((lambda i: names[i], False), (lambda i: "video.mp4", True)):
+        found = read_detections(write(lambda i: i, name), truth)
+        check_same(found, records)
+        assert ("file names are not the ground truth's" in " ".join(found.warnings)) == warned
+
+    mixed = [{**r, "image_id": turned[r["image_id"]], "file_name": names[r["image_id"]]} for r in records]
+    (tmp_path / "d.json").write_text(json.dumps(mixed))
+    found = read_detections(tmp_path / "d.json", truth)
+    check_same(found, records)
+    assert "detections have another image_id" in found.warnings[0]
+
+
+def test_signs_of_remarks_within_names(tmp_path: Path, golden: Path, records: Records) -> None:
+    content = json.loads((golden / "miss_rate_24_gt.json").read_text())
+    for image in content["images"]:
+        image["file_name"] = f"a%20{image['id']}#b.png"
+    (tmp_path / "gt.json").write_text(json.dumps(content))
+    truth = read_ground_truth(tmp_path / "gt.json")
+    table = [[f"a%20{i}#b.png", *row] for i, *row in rows(records)]
+    heading = "# my detector\nfile_name,x,y,w,h,score\n"
+    (tmp_path / "d.csv").write_text(heading + "\n".join(",".join(map(str, row)) for row in table))
+    check_same(read_detections(tmp_path / "d.csv", truth), records)
+    (tmp_path / "d.txt").write_text("\n".join(f"{' '.join(map(str, row))} # one" for row in rows(records)))
+    check_same(read_detections(tmp_path / "d.txt", truth), records)
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch, truth: GroundTruth, records: Records, golden: Path) -> None:
@@ -162,6 +209,12 @@ def test_yolo_labels(tmp_path: Path, truth: GroundTruth, records: Records) -> No
         ("x,y,w,h,score\n1,2,3,4,.5\n", "no column for the image"),
         ("image_id,x,y,w,h,score\n1,2,3,4,5,.5\n1,2,3,4\n", "line 3 has 4 values, the heading in line 1 has 6"),
         ("image_id,x,y,w,h,score\n1,2,a,4,5,.5\n", "line 2 has 'a' where a number"),
+        ("image_id;x;y;w;h;score\n1;2,5;3;4;5;0,5\n1;2,5;a.b;4;5;0,5\n", "line 3 has 'a.b' where a number"),
+        ("x,y,w,h,score,file_name\n1,2,3,4,.5\n", "line 2 has 5 values, the heading in line 1 has 6"),
+        (
+            "image_id,file_name,x,y,w,h,score\n1,synthetic/0002.png,2,3,4,5,.5\n1,a.png,2,3,4,5,.5\n",
+            "1 of 2 image names are no file name of the ground truth.*'a.png'",
+        ),
         ("image_id,x,y,w,h,score\n1.5,2,3,4,5,.5\n", "no whole number, e.g. 1.5 in line 2"),
         ("image_id,x,y,w,h,score\n99,2,3,4,5,.5\n", "not in the ground truth"),
         ("file_name,x,y,w,h,score\na.png,2,3,4,5,.5\n", "no file name of the ground truth.*'a.png'.*0001.png"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from alfnet.errors import AlfnetError
-from alfnet.reading.records import check_records, parse_json
+from alfnet.reading.records import check_records, parse_json, shorten
 
 FILE = Path("found.json")
 
@@ -46,6 +46,13 @@ def test_what_only_pythons_own_module_reads_is_read(text: str) -> None:
 def test_damage_is_told(text: str) -> None:
     with pytest.raises(AlfnetError, match=r"found\.json: "):
         parse_json(FILE, text)
+
+
+def test_any_value_can_be_shown() -> None:
+    within: list[Any] = []
+    within.append(within)
+    for value in (np.float32(0.5), np.arange(3), {(1, 2): 3}, within, {1, 2}):
+        assert shorten(value)
 
 
 def test_records_of_another_kind_and_without_keys_are_counted() -> None:

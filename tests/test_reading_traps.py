@@ -184,19 +184,21 @@ def test_coordinates_that_are_no_pixels(golden: Path, tmp_path: Path, value: flo
         read_detections(tmp_path / "dt.json", truth)
 
 
-def test_an_empty_text_file_is_named(golden: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("dt.txt", "\n"),
+        ("dt.json", "[]"),
+        ("dt.csv", "image_id,x,y,w,h,score\n"),
+        ("dt.csv", "file_name,x,y,w,h,score\n"),
+    ],
+)
+def test_no_detections_are_named(golden: Path, tmp_path: Path, name: str, content: str) -> None:
     truth = read_ground_truth(golden / "miss_rate_150_gt.json")
-    (tmp_path / "dt.txt").write_text("\n")
-    (warning,) = read_detections(tmp_path / "dt.txt", truth).warnings
-    assert "empty file" in warning
-    assert "100 %" in warning
-
-
-def test_an_empty_list_is_named(golden: Path, tmp_path: Path) -> None:
-    truth = read_ground_truth(golden / "miss_rate_150_gt.json")
-    (tmp_path / "dt.json").write_text("[]")
-    (warning,) = read_detections(tmp_path / "dt.json", truth).warnings
+    (tmp_path / name).write_text(content)
+    (warning,) = read_detections(tmp_path / name, truth).warnings
     assert "no detections at all" in warning
+    assert "100 %" in warning
 
 
 @pytest.mark.costly

@@ -79,7 +79,13 @@ def read_caltech(
     if not annotations.is_dir():
         raise AlfnetError(f"{annotations}: no such folder; put the texts or the .vbb files of the annotations there")
     files = _images_by_frame(split_images)
-    texts = {key: path for path in annotations.rglob("*.txt") if (key := frame_of(path.stem)) is not None}
+    written = sorted(annotations.rglob("*.txt"))
+    texts = {key: path for path in written if (key := frame_of(_without_image_suffix(path.stem))) is not None}
+    if not texts and written and not next(annotations.rglob("*.vbb"), None):
+        raise AlfnetError(
+            f"{annotations}: none of its {len(written)} .txt files is named like a frame, e.g. {written[0].name}; expected "
+            "set06_V000_I00029.txt, or set06_V000_I00029.jpg.txt"
+        )
     if texts:
         missing = sorted(texts.keys() - files.keys())
         if missing:
@@ -146,6 +152,12 @@ def _vbb_row(one: VbbObject) -> _Row:
         ratio = min(1.0, one.visible[2] * one.visible[3] / max(one.box[2] * one.box[3], 1e-9))
     reasonable = one.label == "person" and one.box[3] >= _MINIMUM_HEIGHT and ratio >= _MINIMUM_VISIBLE
     return one.box, one.visible if any(one.visible) else one.box, ratio, reasonable, one.label == "people"
+
+
+def _without_image_suffix(stem: str) -> str:
+    """The name of set06_V000_I00029.jpg.txt, as some copies call the texts, like that of set06_V000_I00029.txt."""
+    name, suffix = os.path.splitext(stem)
+    return name if suffix.lower() in _IMAGE_SUFFIXES else stem
 
 
 def _images_by_frame(folder: Path) -> dict[FrameKey, Path]:

@@ -75,12 +75,12 @@ def read_coco(path: Path, category: str | None = None) -> list[AnnotatedImage]:
     names: set[str] = set()
     for index, image in enumerate(content.images):
         where = f"{path}: images[{index}]"
-        if not isinstance(image.get("id"), int | str) or image["id"] in by_image:
+        if (not isinstance(image.get("id"), str) and not _is_whole(image.get("id"))) or image["id"] in by_image:
             raise AlfnetError(f"{where}: id {image.get('id')!r:.60} is no number or stands there twice; {_REMEDY}")
         if not isinstance(image.get("file_name"), str):
             raise AlfnetError(f"{where}: file_name is {image.get('file_name')!r:.60}, a text was expected; {_REMEDY}")
         for side in ("height", "width"):
-            if type(image.get(side)) is not int or image[side] < 1:
+            if not _is_whole(image.get(side)) or image[side] < 1:
                 raise AlfnetError(
                     f"{where}: {side} is {image.get(side)!r:.60}, a number of pixels was expected; {_REMEDY}"
                 )
@@ -89,7 +89,7 @@ def read_coco(path: Path, category: str | None = None) -> list[AnnotatedImage]:
         names.add(check_name(image["file_name"], where))
         by_image[image["id"]] = []
     for index, entry in enumerate(content.annotations):
-        if not isinstance(entry.get("image_id"), int | str) or entry["image_id"] not in by_image:
+        if not isinstance(entry.get("image_id"), int | float | str) or entry["image_id"] not in by_image:
             raise AlfnetError(
                 f"{path}: annotation {entry.get('id', index)!r:.60} has the image_id {entry.get('image_id')!r:.60}, which "
                 "is no image's id; take both lists from the same data set"
@@ -138,14 +138,19 @@ def _image(image: dict[str, Any], entries: list[dict[str, Any]], path: str) -> A
         pedestrian.append(not crowd[-1] and not _flag(entry, "ignore", where))
     return annotated_image(
         check_name(image["file_name"], path),
-        image["height"],
-        image["width"],
+        int(image["height"]),
+        int(image["width"]),
         boxes,
         visible=visible,
         visible_ratios=ratios,
         pedestrian=pedestrian,
         crowd=crowd,
     )
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, which some programs write with a point: 300.0."""
+    return type(value) is int or (type(value) is float and value.is_integer())
 
 
 def _box(box: Any, key: str, where: str) -> list[float]:

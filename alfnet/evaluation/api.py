@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +12,29 @@ import numpy as np
 from alfnet.errors import AlfnetError
 from alfnet.evaluation.compare import FPPI, compare_detections
 from alfnet.evaluation.comparison import Comparison
-from alfnet.evaluation.evaluate import evaluate_columns
+from alfnet.evaluation.evaluate import evaluate_columns, read_truth
 from alfnet.evaluation.protocol import Protocol, find_protocol
 from alfnet.evaluation.result import Evaluation
-from alfnet.evaluation.subsets import Subset, parse_subset, read_subsets, without_visibility
+from alfnet.evaluation.subsets import Subset, named_subsets, parse_subset, read_subsets
 from alfnet.reading.ground_truth import GroundTruth
-from alfnet.reading.ground_truth_file import ground_truth_of, read_ground_truth
+from alfnet.reading.ground_truth_file import ground_truth_of
+from alfnet.reading.records import Floats, is_plain, plain, shorten
 from alfnet.reading.results_file import Detections, detections_of_records, detections_of_rows, read_detections
 
 GroundTruthLike = str | os.PathLike[str] | Mapping[str, Any] | np.ndarray | GroundTruth
 DetectionsLike = str | os.PathLike[str] | Sequence[Mapping[str, Any]] | np.ndarray | Detections
+SubsetsLike = str | os.PathLike[str] | Subset | Sequence[str | Subset]
+Numbers = float | Sequence[float] | np.ndarray
 
 
 def evaluate(
     ground_truth: GroundTruthLike,
     detections: DetectionsLike,
     *,
-    iou: float | Sequence[float] = (0.5, 0.75),
+    iou: Numbers = (0.5, 0.75),
     protocol: str | Protocol | None = None,
-    subsets: str | Sequence[str | Subset] | None = None,
-    images: int | Sequence[int] | None = None,
+    subsets: SubsetsLike | None = None,
+    images: Numbers | None = None,
     bootstrap: int | None = None,
     seed: int = 0,
 ) -> Evaluation:
@@ -54,20 +57,19 @@ def evaluate(
         iou: one IoU threshold or several.
         protocol: "citypersons", "caltech", "crowdhuman", ... (`alfnet.evaluation.protocol`); by default the one that
             belongs to the ground truth's format.
-        subsets: the name of a published set, a YAML or JSON file, or subsets like "R+HO=height:50-,visible:0.2-".
+        subsets: the name of a published set, a YAML or JSON file, or one or several subsets like
+            "R+HO=height:50-,visible:0.2-"; a list may hold names of sets, too.
         bootstrap: so many resamples of the images (1000) give each figure a 95 % interval, in `.intervals`; `seed` theirs.
         images: with arrays: the number of images (ids 1, 2, ...), or all their ids. Images without pedestrians count.
 
     Raises:
         AlfnetError: what was given is certainly wrong; what merely looks so is in the result's `warnings`.
     """
-    truth = _ground_truth(ground_truth, images)
+    truth, rules = _ground_truth(ground_truth, images, protocol)
     found = _detections(detections, truth)
-    rules = protocol if isinstance(protocol, Protocol) else find_protocol(protocol, truth.annotations)
-    thresholds = [float(iou)] if isinstance(iou, (int, float)) else [float(value) for value in iou]
     name = Path(detections) if isinstance(detections, (str, os.PathLike)) else Path("detections")
     return evaluate_columns(
-        truth, found, thresholds, rules, subsets=_subsets(subsets), name=name, bootstrap=bootstrap, seed=seed
+        truth, found, _thresholds(iou), rules, subsets=_subsets(subsets), name=name, bootstrap=bootstrap, seed=seed
     )
 
 
@@ -76,10 +78,10 @@ def compare(
     first: DetectionsLike,
     second: DetectionsLike,
     *,
-    iou: float | Sequence[float] = (0.5, 0.75),
+    iou: Numbers = (0.5, 0.75),
     protocol: str | Protocol | None = None,
-    subsets: str | Sequence[str | Subset] | None = None,
-    images: int | Sequence[int] | None = None,
+    subsets: SubsetsLike | None = None,
+    images: Numbers | None = None,
     names: tuple[str, str] = ("A", "B"),
     fppi: float = FPPI,
     resamples: int = 1000,
@@ -93,45 +95,76 @@ def compare(
         [found.image for found in result.of("A")]   # whom A alone finds
 
     Arguments as those of `evaluate`; fppi, resamples and seed as those of `alfnet.evaluation.compare`. Raises
-    AlfnetError for what is certainly wrong.
+    AlfnetError for what is certainly wrong; what merely looks so is in the result's `warnings`.
     """
-    truth = _ground_truth(ground_truth, images)
-    rules = protocol if isinstance(protocol, Protocol) else find_protocol(protocol, truth.annotations)
-    chosen = _subsets(subsets)
-    if chosen is None and len(truth.visible_ratios) and np.isnan(truth.visible_ratios).all():
-        chosen, _ = without_visibility(rules.subsets)
+    truth, rules = _ground_truth(ground_truth, images, protocol)
     return compare_detections(
         truth,
         _detections(first, truth),
         _detections(second, truth),
         names=names,
-        iou_thresholds=[float(iou)] if isinstance(iou, (int, float)) else [float(value) for value in iou],
-        subsets=chosen,
+        iou_thresholds=_thresholds(iou),
+        subsets=_subsets(subsets),
         protocol=rules,
-        fppi=fppi,
+        fppi=float(fppi),
         resamples=resamples,
         seed=seed,
     )
 
 
-def _subsets(subsets: str | Sequence[str | Subset] | None) -> Sequence[Subset] | None:
+def _numbers(given: Any, what: str, expected: str) -> Floats:
+    try:
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise AlfnetError(f"{what}: {shorten(given)} was found; expected {expected}") from None
+
+
+def _thresholds(iou: Numbers) -> list[float]:
+    return _numbers(iou, "iou", "one IoU threshold or several, such as 0.5").ravel().tolist()
+
+
+def _subsets(subsets: SubsetsLike | None) -> Sequence[Subset] | None:
     if subsets is None:
         return None
-    if isinstance(subsets, str):
-        return [parse_subset(subsets)] if "=" in subsets else read_subsets(subsets)
-    return [subset if isinstance(subset, Subset) else parse_subset(subset) for subset in subsets]
+    if isinstance(subsets, str) and "=" in subsets:
+        return [parse_subset(subsets)]
+    if isinstance(subsets, (str, os.PathLike)):
+        return read_subsets(subsets)
+    return named_subsets(subsets if isinstance(subsets, Iterable) else [subsets])
 
 
-def _ground_truth(given: GroundTruthLike, images: int | Sequence[int] | None) -> GroundTruth:
+def _image_ids(images: Numbers) -> list[int]:
+    """The ids that `images` says: 1, 2, ... to a number, or those of a list."""
+    numbers = _numbers(images, "images", "their number, or all their ids")
+    if numbers.ndim > 1 or not (np.abs(numbers) < 2**53).all() or (numbers != np.floor(numbers)).any():
+        raise AlfnetError(f"images: {shorten(images)} was found; expected their number, or all their ids")
+    return list(range(1, int(numbers) + 1)) if numbers.ndim == 0 else numbers.astype(np.int64).tolist()
+
+
+def _ground_truth(
+    given: GroundTruthLike, images: Numbers | None, protocol: str | Protocol | None
+) -> tuple[GroundTruth, Protocol]:
+    """The ground truth, and the protocol that was asked for or that belongs to it."""
     if images is not None and not isinstance(given, np.ndarray | list | tuple):
         raise AlfnetError("images: belongs to a ground truth that is an array; a file, and a dictionary, list theirs")
-    if isinstance(given, GroundTruth):
-        return given
     if isinstance(given, (str, os.PathLike)):
-        return read_ground_truth(Path(given))
+        return read_truth(Path(given), protocol)
+    truth = given if isinstance(given, GroundTruth) else _ground_truth_in_memory(given, images)
+    return truth, protocol if isinstance(protocol, Protocol) else find_protocol(protocol, truth.annotations)
+
+
+def _ground_truth_in_memory(given: Mapping[str, Any] | np.ndarray, images: Numbers | None) -> GroundTruth:
+    path = Path("ground truth")
+    if isinstance(given, list | tuple) and any(isinstance(one, Mapping) for one in given):
+        return ground_truth_of(path, list(given))  # is refused, as in a file
     if isinstance(given, Mapping):
-        return ground_truth_of(Path("ground truth"), dict(given))
-    rows = np.asarray(given, dtype=np.float64)
+        try:
+            if all(is_plain(given.get(key)) for key in ("images", "annotations")):
+                return ground_truth_of(path, dict(given))
+        except AlfnetError:  # of numpy's numbers inside of a box, perhaps
+            pass
+        return ground_truth_of(path, plain(given))
+    rows = _numbers(given, "ground truth", "a file, a dictionary in COCO's layout or an array (G, 5 to 7)")
     if rows.ndim != 2 or not 5 <= rows.shape[1] <= 7:
         raise AlfnetError(
             f"ground truth: an array of shape {rows.shape} was found; expected (G, 5 to 7): image id, x, y, width, height, "
@@ -139,7 +172,6 @@ def _ground_truth(given: GroundTruthLike, images: int | Sequence[int] | None) ->
         )
     if images is None:
         raise AlfnetError("ground truth: with an array say how many images there are: images=500, or their ids")
-    ids = range(1, images + 1) if isinstance(images, (int, np.integer)) else [int(image) for image in images]
     visible = rows[:, 5] if rows.shape[1] > 5 else np.ones(len(rows))
     ignored = rows[:, 6] if rows.shape[1] > 6 else np.zeros(len(rows))
     annotations = [
@@ -150,7 +182,9 @@ def _ground_truth(given: GroundTruthLike, images: int | Sequence[int] | None) ->
             rows[:, 0].tolist(), rows[:, 1:5].tolist(), visible.tolist(), ignored.tolist(), strict=True
         )
     ]  # fmt: skip
-    return ground_truth_of(Path("ground truth"), {"images": [{"id": i} for i in ids], "annotations": annotations})
+    return ground_truth_of(
+        Path("ground truth"), {"images": [{"id": i} for i in _image_ids(images)], "annotations": annotations}
+    )
 
 
 def _detections(given: DetectionsLike, truth: GroundTruth) -> Detections:
@@ -159,7 +193,7 @@ def _detections(given: DetectionsLike, truth: GroundTruth) -> Detections:
     if isinstance(given, (str, os.PathLike)):
         return read_detections(Path(given), truth)
     if isinstance(given, np.ndarray):
-        rows = np.asarray(given, dtype=np.float64)
+        rows = _numbers(given, "detections", "numbers (D, 6): image id, x, y, width, height, score")
         if rows.ndim != 2 or rows.shape[1] != 6:
             raise AlfnetError(
                 f"detections: an array of shape {rows.shape} was found; expected (D, 6): image id, x, y, width, height, score"

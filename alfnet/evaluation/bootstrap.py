@@ -91,7 +91,12 @@ def rank_columns(
 
 
 def draw(images: int, resamples: int, seed: int) -> Weights:
-    """Return how often each image stands in each resampled data set of as many images, (resamples, images)."""
+    """Return how often each image stands in each resampled data set of as many images, (resamples, images).
+
+    Raises AlfnetError for a seed below 0.
+    """
+    if seed < 0:
+        raise AlfnetError(f"seed {seed}: expected 0 or a larger whole number")
     drawn = np.random.default_rng(seed).integers(0, images, size=(resamples, images))
     cells = (drawn + images * np.arange(resamples)[:, None]).ravel()
     return np.bincount(cells, minlength=resamples * images).reshape(resamples, images).astype(np.int32)

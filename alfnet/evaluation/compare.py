@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +21,7 @@ from alfnet.evaluation.bootstrap import (
 )
 from alfnet.evaluation.comparison import Comparison, Difference, FoundAlone
 from alfnet.evaluation.error_kinds import ErrorKinds, error_kinds
+from alfnet.evaluation.evaluate import unknown_sizes, usable_subsets, with_sizes
 from alfnet.evaluation.matching import FALSE_POSITIVE, IGNORED
 from alfnet.evaluation.miss_rate import iou_key
 from alfnet.evaluation.outcomes import Outcomes, all_outcomes, image_places
@@ -52,25 +54,27 @@ def compare_detections(
     half of the images; for that, scores are replaced by the number of false positives that the detector makes at them,
     so that the two need no common scale. Who is found is told for the first subset at the lowest IoU threshold, each
     detector at its own score for `fppi` false positives per image. Raises AlfnetError for IoU thresholds outside 0.5 to
-    0.95, fewer than 2 resamples and an `fppi` that is not above 0.
+    0.95, no subset or two of one name, fewer than 2 resamples and an `fppi` that is no number above 0.
     """
     if resamples < 2:
         raise AlfnetError(f"{resamples} resamples were asked for; an interval needs 2 at least, 1000 are usual")
-    if not fppi > 0:
+    if not 0 < fppi < math.inf:
         raise AlfnetError(f"{fppi:g} false positives per image were asked for; give a number above 0, such as {FPPI}")
+    # Both are measured on one ground truth, with the image sizes that either file says.
+    ground_truth = with_sizes(with_sizes(ground_truth, first), second)
+    chosen, remark = usable_subsets(ground_truth, protocol.subsets if subsets is None else subsets)
     images = len(ground_truth.image_ids)
     weights = draw(images, resamples, seed)
     exchange = np.random.default_rng([seed, 1]).integers(0, 2, size=(resamples, images)).astype(np.int32)
     differences: dict[str, dict[str, Difference]] = {}
     shown: tuple[Outcomes, Outcomes] | None = None
     results = (
-        all_outcomes(ground_truth, detections, iou_thresholds, subsets, protocol) for detections in (first, second)
+        all_outcomes(ground_truth, detections, iou_thresholds, chosen, protocol) for detections in (first, second)
     )
     for a, b in zip(*results, strict=True):
         shown = shown or (a, b)
         differences.setdefault(iou_key(a.iou), {})[a.subset.name] = _difference(a, b, weights, exchange)
-    if shown is None:
-        raise AlfnetError("no subset was given to compare")
+    assert shown is not None  # of one subset and one threshold at least
     kinds = (error_kinds(shown[0]), error_kinds(shown[1]))
     found = (shown[0].found(fppi), shown[1].found(fppi))
     counted = ~shown[0].ignored
@@ -86,6 +90,18 @@ def compare_detections(
         found_alone=tuple(_found_alone(kinds, found, fppi)),
         kinds=kinds,
         images=images,
+        warnings=tuple(
+            filter(
+                None,
+                (
+                    *ground_truth.warnings,
+                    *first.warnings,
+                    *second.warnings,
+                    remark,
+                    unknown_sizes(ground_truth, protocol),
+                ),
+            )
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""The comparison behind the command `alfnet compare` and behind `alfnet.compare`."""
+"""The comparison behind the command `alfnet compare`: results printed and written."""
 
 from __future__ import annotations
 
@@ -9,41 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from alfnet.evaluation.api import compare
-from alfnet.evaluation.compare import FPPI
-from alfnet.evaluation.comparison import Comparison
 from alfnet.files import write_json
-from alfnet.reading.ground_truth_file import read_ground_truth
-from alfnet.reading.results_file import read_detections
-
-
-def compare_files(
-    ground_truth: Path,
-    first: Path,
-    second: Path,
-    *,
-    iou: Sequence[float] = (0.5, 0.75),
-    protocol: str | None = None,
-    fppi: float = FPPI,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> tuple[Comparison, list[str]]:
-    """Compare two files of detections; returns the comparison and what looks wrong in the files.
-
-    Raises AlfnetError for files that are certainly wrong and for settings that cannot be.
-    """
-    truth = read_ground_truth(ground_truth)
-    found = [read_detections(path, truth) for path in (first, second)]
-    comparison = compare(
-        truth,
-        *found,
-        iou=iou,
-        protocol=protocol,
-        names=_names(first, second),
-        fppi=fppi,
-        resamples=resamples,
-        seed=seed,
-    )
-    return comparison, [*truth.warnings, *found[0].warnings, *found[1].warnings]
 
 
 def compare_and_print(
@@ -60,11 +26,15 @@ def compare_and_print(
     page: Path | None,
     images: Path | None,
 ) -> None:
-    """Compare, print, and write what was asked for; warnings go to stderr."""
-    comparison, warnings = compare_files(
-        ground_truth, first, second, iou=iou, protocol=protocol, fppi=fppi, resamples=resamples, seed=seed
+    """Compare, print, and write what was asked for; warnings go to stderr.
+
+    Raises AlfnetError for files that are certainly wrong and for settings that cannot be.
+    """
+    names = _names(first, second)
+    comparison = compare(
+        ground_truth, first, second, iou=iou, protocol=protocol, names=names, fppi=fppi, resamples=resamples, seed=seed
     )
-    for warning in warnings:
+    for warning in comparison.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if page is not None:
         from alfnet.explorer.data import comparison_data, find_pictures

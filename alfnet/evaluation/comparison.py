@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 
 from alfnet.evaluation.bootstrap import Interval
 from alfnet.evaluation.error_kinds import NAMES, ErrorKinds
@@ -61,7 +62,7 @@ class FoundAlone:
     """Why the other one missed: a kind of `alfnet.evaluation.error_kinds`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """Two sets of detections compared on one ground truth."""
 
@@ -79,6 +80,8 @@ class Comparison:
     """In the order of the ground truth."""
     kinds: tuple[ErrorKinds, ErrorKinds]
     images: int
+    warnings: tuple[str, ...] = ()
+    """What looks wrong in the files without being so for sure; for stderr."""
 
     def __str__(self) -> str:
         return printed(self.print, width=100)
@@ -93,10 +96,10 @@ class Comparison:
                 table.add_column(heading, justify="right")
             for subset, found in row.items():
                 if found.a is None or found.b is None or found.interval is None or found.p_value is None:
-                    table.add_row(subset, "-", "-", "-", "-", "-")
+                    table.add_row(escape(subset), "-", "-", "-", "-", "-")
                     continue
                 table.add_row(
-                    subset,
+                    escape(subset),
                     f"{found.a:.2f}",
                     f"{found.b:.2f}",
                     f"{found.value:+.2f}",
@@ -116,6 +119,7 @@ class Comparison:
             f"{self.fppi:g} false positives per image each: {self.found_by_both} found by both, {only_a} by A "
             f"alone, {only_b} by B alone, {self.found_by_neither} by neither.",
             highlight=False,
+            markup=False,
         )
         headings = {"height": "height, px", "visible": "visible part", "error": "the other's error"}
         for name, counts in self.counts().items():

@@ -59,7 +59,7 @@ MISS_MEANINGS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ErrorKinds:
     """The kind of every false positive and every miss of one matching."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from alfnet.evaluation.curves import curve_rows, curves_csv
 from alfnet.evaluation.error_kinds import error_kinds
 from alfnet.evaluation.miss_rate import MissRates, evaluate, iou_key
 from alfnet.evaluation.outcomes import all_outcomes
-from alfnet.evaluation.protocol import CALTECH_NEW_2016, CITYPERSONS, Protocol, find_protocol
+from alfnet.evaluation.printing import counted
+from alfnet.evaluation.protocol import CITYPERSONS, Protocol, find_protocol
 from alfnet.evaluation.result import Evaluation
 from alfnet.evaluation.subsets import Subset, distinct, without_visibility, without_whole_ones
 from alfnet.files import write_json, write_text
@@ -30,12 +31,46 @@ from alfnet.reading.results_file import Detections, read_detections
 _STEP = re.compile(r"^step([1-9][0-9]*)\.json$")
 
 
+def read_truth(path: Path, protocol: str | Protocol | None) -> tuple[GroundTruth, Protocol]:
+    """Read a ground truth by a protocol, given as such or by name; None takes the one that belongs to the file's format.
+
+    Raises AlfnetError for an unknown name, before anything is read, and for a file that is certainly wrong.
+    """
+    rules = protocol if isinstance(protocol, Protocol) else find_protocol(protocol)
+    truth = read_ground_truth(path, whole_numbers=rules.whole_numbers)
+    return truth, protocol if isinstance(protocol, Protocol) else find_protocol(protocol, truth.annotations)
+
+
 def with_sizes(truth: GroundTruth, found: Detections) -> GroundTruth:
     """Return the ground truth with image sizes that it lacks taken from the detections' file."""
     if found.image_sizes is None:
         return truth
     sizes = np.where(np.isnan(truth.image_sizes), found.image_sizes, truth.image_sizes)
     return replace(truth, image_sizes=sizes)
+
+
+def usable_subsets(truth: GroundTruth, subsets: Iterable[Subset]) -> tuple[tuple[Subset, ...], str]:
+    """Return what of `subsets` the ground truth can be evaluated on, and a sentence that names the others.
+
+    Raises AlfnetError where two that differ have one name, and where there is none.
+    """
+    chosen = distinct(subsets)
+    if not chosen:
+        raise AlfnetError("no subset was given; leave subsets out to take the protocol's own")
+    if len(truth.visible_ratios) and np.isnan(truth.visible_ratios).all():
+        return without_visibility(chosen)
+    return (chosen, "") if truth.annotations == "vbb" else without_whole_ones(chosen)
+
+
+def unknown_sizes(truth: GroundTruth, protocol: Protocol) -> str:
+    """A sentence where the protocol cuts boxes off at the images' edges and some images' sizes are not known, else ""."""
+    unknown = np.isnan(truth.image_sizes).any(axis=1) if protocol.clipped else np.zeros(0, dtype=np.bool_)
+    if not unknown.any():
+        return ""
+    return (
+        f"the size of {counted(int(unknown.sum()), 'image')} is not known, so boxes are not cut off at the right and lower "
+        "edges, as the benchmark's devkit does; give width and height in the .odgt"
+    )
 
 
 def evaluate_files(
@@ -60,10 +95,8 @@ def evaluate_files(
     widths as given). bootstrap: so many resamples of the images give each figure an interval. errors: the kinds of
     errors go into `out`. Raises AlfnetError for input that is certainly wrong, before anything is written.
     """
-    find_protocol(protocol)  # an unknown name is refused before anything is read
-    truth = read_ground_truth(ground_truth, whole_numbers=protocol != CALTECH_NEW_2016.name)
+    truth, rules = read_truth(ground_truth, protocol)
     found = read_detections(detections, truth)
-    rules = find_protocol(protocol, truth.annotations)
     if not isinstance(detection_aspect, str):
         rules = replace(rules, detection_aspect=detection_aspect)
     evaluation = evaluate_columns(
@@ -100,12 +133,7 @@ def evaluate_columns(
 ) -> Evaluation:
     """Evaluate detections that are in memory; `name` stands for them in warnings. See `evaluate_files`."""
     truth = with_sizes(truth, found)
-    chosen = distinct([*(protocol.subsets if subsets is None else subsets), *more_subsets])
-    remark = ""
-    if len(truth.visible_ratios) and np.isnan(truth.visible_ratios).all():
-        chosen, remark = without_visibility(chosen)
-    elif truth.annotations != "vbb":
-        chosen, remark = without_whole_ones(chosen)
+    chosen, remark = usable_subsets(truth, [*(protocol.subsets if subsets is None else subsets), *more_subsets])
     rates = evaluate(truth, found, iou, chosen, protocol)
     results: dict[str, Any] = dict(_rounded(rates))
     results["average_precision"] = _rounded_precision(truth, found)
@@ -113,13 +141,8 @@ def evaluate_columns(
         results["protocol"] = protocol.name
     if chosen != CITYPERSONS.subsets:
         results["subsets"] = {subset.name: subset.ranges() for subset in chosen}
-    if protocol.clipped and np.isnan(truth.image_sizes).any():
-        remark += (
-            f"{name}: the size of {int(np.isnan(truth.image_sizes).any(axis=1).sum())} images is not known, so boxes are not cut "
-            "off at their right and lower edges, as the benchmark's devkit does; give width and height in the .odgt"
-        )
-    low_recall = _low_recall(name, truth, found, rates)
-    warnings = tuple(filter(None, (*truth.warnings, *found.warnings, remark, *low_recall)))
+    remarks = (remark, unknown_sizes(truth, protocol), *_low_recall(name, truth, found, rates))
+    warnings = tuple(filter(None, (*truth.warnings, *found.warnings, *remarks)))
     counts = (len(truth.image_ids), len(found.scores))
     intervals = None
     if bootstrap is not None:

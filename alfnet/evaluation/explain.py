@@ -99,7 +99,10 @@ class Answer:
         for got, figure in zip(self.got, self.protocol, strict=True):
             by_protocol = "none, for nobody is in it" if figure is None else f"{figure:.3f}"
             console.print(
-                f"Got {got.stated} ({got.name}); by the protocol it is {by_protocol}.", highlight=False, soft_wrap=True
+                f"Got {got.stated} ({got.name}); by the protocol it is {by_protocol}.",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
             )
         if self.is_protocol:
             if not self.signs:

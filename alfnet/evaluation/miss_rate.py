@@ -23,7 +23,7 @@ FPPI_POINTS = np.array(CITYPERSONS.fppi_points)
 """False positives per image at which the miss rate is read: 10^(-2..0) in quarter steps, rounded as in the protocol."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curve:
     """Miss rate over false positives per image, one point per counted detection by descending score.
 
@@ -37,7 +37,7 @@ class Curve:
     """(K,) fractions, not increasing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MissRates:
     """The miss rates of one set of detections; outer keys are "iou_0.50", inner keys the subsets' names."""
 
@@ -48,7 +48,7 @@ class MissRates:
     """Number of ground truths that count, per subset."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Matches:
     """What became of every detection and every ground truth for one subset and IoU threshold, both in file order."""
 
@@ -66,17 +66,19 @@ def iou_key(iou: float) -> str:
 def check_iou_thresholds(thresholds: Sequence[float], lowest: float = 0.5) -> list[float]:
     """Return the thresholds, ascending and without repetition.
 
-    Raises AlfnetError unless there is one and all are from `lowest` to 0.95 with at most two decimals.
+    They have two decimals at most, give or take what float32 and sums of 0.05 are off by. Raises AlfnetError unless there
+    is one and all are from `lowest` to 0.95.
     """
-    for threshold in thresholds:
-        if not lowest <= threshold <= 0.95 or round(threshold, 2) != threshold:
+    rounded = [round(float(threshold), 2) for threshold in thresholds]
+    for threshold, near in zip(thresholds, rounded, strict=True):
+        if not lowest <= near <= 0.95 or abs(near - threshold) > 1e-6:
             raise AlfnetError(
                 f"IoU threshold {threshold:g}: expected a fraction from {lowest:g} to 0.95 of at most two decimals, "
                 "e.g. 0.75"
             )
-    if not thresholds:
+    if not rounded:
         raise AlfnetError("no IoU threshold was given; the usual ones are 0.5 and 0.75")
-    return sorted(set(thresholds))
+    return sorted(set(rounded))
 
 
 def evaluate(

@@ -17,7 +17,7 @@ from alfnet.reading.records import Booleans, Floats, Integers
 from alfnet.reading.results_file import Detections
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Outcomes:
     """The matching of one set of detections with one subset at one IoU threshold, by the miss rate's own rule."""
 
@@ -103,7 +103,7 @@ class Outcomes:
 
 def false_positives_at(fppi: float, images: int) -> int:
     """The largest number of false positives n with n / images <= fppi, as the protocol compares."""
-    number = int(fppi * images) + 1
+    number = int(min(fppi * images, 2**53)) + 1
     while number / images > fppi:
         number -= 1
     return number

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from alfnet.evaluation.error_kinds import FALSE_POSITIVE_MEANINGS, MISS_MEANINGS, NAMES, UP_TO, ErrorKinds
@@ -33,7 +34,8 @@ def print_error_kinds(kinds: Sequence[ErrorKinds], console: Console) -> None:
     for found in kinds:
         if found.miss_rate is None:
             continue
-        title = f"What went wrong: {found.outcomes.subset.name}, IoU {found.outcomes.iou:g}, miss rate {found.miss_rate:.2f}"
+        where = f"{escape(found.outcomes.subset.name)}, IoU {found.outcomes.iou:g}"
+        title = f"What went wrong: {where}, miss rate {found.miss_rate:.2f}"
         table = plain_table(title)
         table.add_column("kind")
         for heading in ("false positives", "misses", "left if mended"):

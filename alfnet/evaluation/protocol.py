@@ -46,6 +46,8 @@ class Protocol:
     """Added to areas that are divided by, square pixels."""
     lowest_iou: float = 0.5
     """The least IoU threshold that makes sense."""
+    whole_numbers: bool = True
+    """The numbers of Caltech's text annotations are rounded, as by the benchmark's reader."""
 
 
 _ROUNDED = (0.0100, 0.0178, 0.0316, 0.0562, 0.1000, 0.1778, 0.3162, 0.5623, 1.0000)
@@ -79,8 +81,8 @@ CALTECH_NEW = replace(
 )
 """Pedestron's ground truth of 2020: within bounds, widths 0.41 h."""
 
-CALTECH_NEW_2016 = replace(CALTECH_NEW, name="caltech-new-2016", truth_aspect=None, border=None)
-"""CSP's ground truth of 2016: no bounds, boxes as they are."""
+CALTECH_NEW_2016 = replace(CALTECH_NEW, name="caltech-new-2016", truth_aspect=None, border=None, whole_numbers=False)
+"""CSP's ground truth of 2016: no bounds, boxes as they are, with their fractions."""
 
 CROWDHUMAN = Protocol(
     name="crowdhuman",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from alfnet.errors import AlfnetError, extra_needed
@@ -34,7 +35,7 @@ _THRESHOLDS_A_TABLE = 3
 """IoU thresholds side by side within 80 columns; with intervals, 2."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """The result of evaluating one set of detections; it prints as the table."""
 
@@ -204,7 +205,7 @@ def _table(evaluation: Evaluation, keys: list[str]) -> Table:
             table.add_column("95 %", justify="right")
     for subset in evaluation.subsets:
         table.add_row(
-            subset.name,
+            escape(subset.name),
             _range(subset.height),
             _range(subset.visible_ratio),
             str(evaluation.pedestrians[subset.name]),

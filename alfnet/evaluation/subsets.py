@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -139,18 +140,18 @@ def parse_subset(text: str) -> Subset:
     return _subset(name, ranges, f"subset {text!r}")
 
 
-def read_subsets(name_or_path: str) -> tuple[Subset, ...]:
+def read_subsets(name_or_path: str | os.PathLike[str]) -> tuple[Subset, ...]:
     """Return the published subsets of that name, or those in a YAML or JSON file.
 
     The file maps names to ranges: {"R+HO": {"height": "50-", "visible": "0.2-"}}; a range may also be a list of two
     numbers, null for no bound. Raises AlfnetError for an unknown name and a file of another kind.
     """
-    if name_or_path in PUBLISHED:
+    if isinstance(name_or_path, str) and name_or_path in PUBLISHED:
         return PUBLISHED[name_or_path]
     path = Path(name_or_path)
     if not path.suffix and not path.exists():
         raise AlfnetError(
-            f"subsets {name_or_path!r}: neither a file nor a published set; these are: {', '.join(PUBLISHED)}"
+            f"subsets {str(path)!r}: neither a file nor a published set; these are: {', '.join(PUBLISHED)}"
         )
     content = _read_mapping(path)
     if not isinstance(content, dict) or not content:
@@ -163,8 +164,23 @@ def chosen_subsets(names: Iterable[str]) -> tuple[Subset, ...]:
 
     Reasonable comes first, also where it is not among them. Raises AlfnetError where two that differ have one name.
     """
-    named = [PUBLISHED[name] if name in PUBLISHED else (parse_subset(name),) for name in names]
-    return distinct([SUBSETS[0], *(subset for listed in named for subset in listed)])
+    return distinct([SUBSETS[0], *named_subsets(names)])
+
+
+def named_subsets(listed: Iterable[str | Subset]) -> list[Subset]:
+    """Return the subsets of a list of published sets' names, subsets' names, one's own (`parse_subset`) and subsets.
+
+    Raises AlfnetError for anything else.
+    """
+    found: list[Subset] = []
+    for one in listed:
+        if not isinstance(one, (str, Subset)):
+            raise AlfnetError(f"subsets: {_shown(one)} was found; expected names, or {_SPEC}")
+        if isinstance(one, Subset):
+            found.append(one)
+        else:
+            found += PUBLISHED[one] if one in PUBLISHED else (parse_subset(one),)
+    return found
 
 
 def distinct(subsets: Iterable[Subset]) -> tuple[Subset, ...]:

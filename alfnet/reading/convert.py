@@ -42,6 +42,13 @@ def convert_file(ground_truth: Path, detections: Path, out: Path) -> None:
     found = read_detections(detections, truth)
     for warning in (*truth.warnings, *found.warnings):
         print(f"warning: {warning}", file=sys.stderr)
+    if found.image_sizes is not None and (np.isnan(truth.image_sizes) & ~np.isnan(found.image_sizes)).any():
+        print(
+            f"warning: {detections}: says the sizes of images, which {ground_truth} does not and the converted file cannot: by "
+            "CrowdHuman's protocol, which cuts boxes off at the images' edges, it may get another figure; give height and "
+            "width in the ground truth",
+            file=sys.stderr,
+        )
     with atomic_path(out) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(form(truth, found))
     number = len(found.scores)

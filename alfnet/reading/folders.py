@@ -64,15 +64,30 @@ def _caltech(path: Path, files: Sequence[Path], ground_truth: GroundTruth) -> Co
         found = f"no file for {len(missing)} of the ground truth's {len(videos)} videos"
         raise AlfnetError(explain(path, found, f"{missing[0]}.txt", "a video without detections has an empty file"))
     parts, sources = [], []
+    passed_over: list[Path] = []
+    from_0 = False
     for video, frames in sorted(videos.items()):
         rows = _rows(by_video[video], 6, "frame x y width height score, the frame counted from 1")
         wanted = np.isin(rows[:, 0], np.array(list(frames)) + 1)
+        if len(rows) and not wanted.any():
+            passed_over.append(by_video[video])
+            from_0 |= bool(np.isin(rows[:, 0], list(frames)).any())
         rows = rows[wanted]
         rows[:, 0] = [frames[int(frame) - 1] for frame in rows[:, 0]]
         # As the images stand in the ground truth, and within an image as in the file.
         parts.append(rows[np.argsort(rows[:, 0], kind="stable")])
         sources += [by_video[video]] * len(rows)
-    return _columns(parts, sources, [])
+    if not passed_over:
+        return _columns(parts, sources, [])
+    found = f"{len(passed_over)} of {len(videos)} result files have rows, but none of a frame of the ground truth"
+    if not sources:
+        first = next(iter(videos.values()))
+        remedy = f"the ground truth's frames are, counted from 1, {', '.join(str(one + 1) for one in sorted(first)[:3])}, ..."
+        if from_0:
+            remedy = "the frames are 0-based: add 1 to each"
+        raise AlfnetError(explain(path, found, str(passed_over[0]), remedy))
+    remedy = "these rows are passed over; are their frames counted from 1, and those of the whole video?"
+    return _columns(parts, sources, [explain(path, found, str(passed_over[0]), remedy)])
 
 
 def _yolo(path: Path, files: Sequence[Path], ground_truth: GroundTruth) -> Columns:

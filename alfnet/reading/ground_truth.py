@@ -14,7 +14,7 @@ PEDESTRIAN = 1
 """The category that is evaluated; CityPersons' ground truth has every annotation in it and tells by `ignore`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GroundTruth:
     """A ground truth in columns: I images and G annotations, both in file order."""
 

@@ -69,8 +69,7 @@ def ids_of_names(path: Path, names: list[str], ground_truth: GroundTruth) -> Int
 
     Raises AlfnetError for names that are not the ground truth's, and for those of several images.
     """
-    by_name = ground_truth.ids_by_name()
-    ids = [by_name.get(name, by_name.get(_last_part(name), by_name.get(_stem(name)))) for name in names]
+    ids = _find_names(names, ground_truth)
     unknown = [name for name, image_id in zip(names, ids, strict=True) if image_id is None]
     if unknown:
         known = next((name for name in ground_truth.file_names if name), None)
@@ -78,6 +77,43 @@ def ids_of_names(path: Path, names: list[str], ground_truth: GroundTruth) -> Int
         remedy = f"its images are called like {known!r}" if known else "it has no file names: write image ids"
         raise AlfnetError(explain(path, found, repr(shorten(unknown[0])), remedy))
     return np.array(ids, dtype=np.int64)
+
+
+def ids_beside_names(
+    path: Path, names: list[str], numbers: Floats | Integers, ground_truth: GroundTruth, remarks: list[str]
+) -> Integers | None:
+    """Ids (n,) by the names of images (n,) that stand beside their numbers (n,); None where the numbers are to be followed.
+
+    Names tell for sure; numbers may only count what a detector read, as those of `alfnet detect` do. Where both differ, a
+    remark says so. Numbers are followed where some names are not the ground truth's and the others say the same. Raises
+    AlfnetError where some are not and the others do not.
+    """
+    different, inverse = np.unique(np.array(names), return_inverse=True)
+    found = _find_names(different.tolist(), ground_truth)
+    known = np.array([image_id is not None for image_id in found], dtype=np.bool_)[inverse]
+    ids = np.array([image_id or 0 for image_id in found], dtype=np.int64)[inverse]
+    contrary = np.flatnonzero(known & (ids != numbers))
+    if len(contrary) and not known.all():
+        ids_of_names(path, different.tolist(), ground_truth)  # which raises
+    if len(contrary):
+        row = contrary[0]
+        found_out = (
+            f"{len(contrary)} of {len(names)} detections have another image_id than the image that file_name names"
+        )
+        example = f"{numbers[row]:g} beside {shorten(names[row])!r}, whose id in the ground truth is {ids[row]}"
+        remarks.append(explain(path, found_out, example, "the names are followed"))
+    strange = sorted(
+        {names[row] for row in np.flatnonzero(~known)} - set(ground_truth.file_names)
+    )  # not just ambiguous
+    if strange and any(ground_truth.file_names):
+        found_out = f"{len(strange)} of {len(different)} file names are not the ground truth's"
+        remarks.append(explain(path, found_out, repr(shorten(strange[0])), "image_id is followed"))
+    return ids if known.all() else None
+
+
+def _find_names(names: list[str], ground_truth: GroundTruth) -> list[int | None]:
+    by_name = ground_truth.ids_by_name()
+    return [by_name.get(name, by_name.get(_last_part(name), by_name.get(_stem(name)))) for name in names]
 
 
 def _is_whole(value: Any) -> bool:

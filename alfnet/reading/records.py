@@ -24,6 +24,8 @@ Booleans = npt.NDArray[np.bool_]
 Place = Callable[[int], str]
 """Names the n-th record of a file in a message: "detection 3", "line 7"."""
 
+_KINDS = {dict, list, str, int, float, bool, type(None)}
+"""Of values that come from JSON."""
 _GZIP = b"\x1f\x8b"
 _LARGEST_UNPACKED = 2**26
 """Bytes that any gzip file may unpack to; more only in a usual ratio."""
@@ -48,9 +50,33 @@ def explain(path: Path, found: str, example: str, remedy: str) -> str:
     return f"{path}: {found}, e.g. {example}; {remedy}"
 
 
+def as_json(value: Any) -> str:
+    """Show a value in a message as JSON; what JSON has no form for as Python writes it."""
+    try:
+        return json.dumps(value, ensure_ascii=False, default=repr)
+    except (TypeError, ValueError, RecursionError):  # keys that are no texts, a list within itself
+        return repr(value)
+
+
+def plain(value: Any) -> Any:
+    """Return a value that was given in memory as JSON would have it: numpy's numbers and arrays, tuples, other mappings."""
+    if isinstance(value, Mapping):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def is_plain(records: Any) -> bool:
+    """Whether all values of records are of JSON's kinds; those inside of lists are left for `box_column` to look at."""
+    if type(records) is not list or not set(map(type, records)) <= {dict}:
+        return False
+    return set(map(type, chain.from_iterable(map(dict.values, records)))) <= _KINDS
+
+
 def shorten(value: Any, length: int = 120) -> str:
     """Show a value of a file in a message, as JSON."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
+    text = value if isinstance(value, str) else as_json(value)
     return text if len(text) <= length else text[:length] + "..."
 
 
@@ -211,7 +237,7 @@ def number_column(
     if not set(map(type, values)) <= allowed:
         wrong = [i for i, value in enumerate(values) if type(value) not in allowed]
         found = f"{len(wrong)} of {len(records)} {noun}s have a {key!r} that is not a number"
-        example = f"{json.dumps(values[wrong[0]])} in {noun} {wrong[0] + first}"
+        example = f"{as_json(values[wrong[0]])} in {noun} {wrong[0] + first}"
         raise AlfnetError(explain(path, found, shorten(example), "write a plain number, without quotes"))
     return _float64(path, values, key)
 
@@ -234,7 +260,7 @@ def box_column(path: Path, records: Sequence[dict[str, Any]], noun: str, *, firs
     ):
         wrong = [i for i, box in enumerate(boxes) if not is_box(box)]
         found = f"{len(wrong)} of {len(records)} {noun}s have a 'bbox' that is not four numbers"
-        example = f"{json.dumps(boxes[wrong[0]])} in {noun} {wrong[0] + first}"
+        example = f"{as_json(boxes[wrong[0]])} in {noun} {wrong[0] + first}"
         raise AlfnetError(explain(path, found, shorten(example), 'write "bbox": [x, y, width, height] in pixels'))
     return _float64(path, list(chain.from_iterable(boxes)), "bbox").reshape(-1, 4)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -17,11 +16,12 @@ from alfnet.reading.columns import Columns
 from alfnet.reading.diagnosis import check_layout, doubtful_values
 from alfnet.reading.folders import read_folder
 from alfnet.reading.ground_truth import GroundTruth
-from alfnet.reading.image_ids import check_ids, ids_of_names, ids_of_records
+from alfnet.reading.image_ids import check_ids, ids_beside_names, ids_of_names, ids_of_records
 from alfnet.reading.json_list import RECORDS_AT_ONCE, check_density, is_json_lines, records_in
 from alfnet.reading.records import (
     Floats,
     Integers,
+    as_json,
     box_column,
     check_numbers,
     check_records,
@@ -29,6 +29,7 @@ from alfnet.reading.records import (
     explain,
     number_column,
     parse_json,
+    plain,
     read_content,
     shorten,
 )
@@ -46,7 +47,7 @@ _OTHER_NAMES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Detections:
     """D detections in columns, in file order."""
 
@@ -66,8 +67,8 @@ def read_detections(path: Path, ground_truth: GroundTruth) -> Detections:
 
     The form is recognised by the content: COCO results (a JSON list or JSON Lines), CrowdHuman's .odgt, the 2018 text,
     CSV or TSV with a heading, MOT's rows; a folder holds Caltech's result files or YOLO's labels. An empty list, and an
-    empty text file, are zero detections. Raises AlfnetError for what is certainly wrong; what only looks wrong is named
-    in `warnings`.
+    empty text file, are zero detections. Where `file_name` stands beside `image_id`, the name says the image.
+    Raises AlfnetError for what is certainly wrong; what only looks wrong is named in `warnings`.
     """
     path = Path(path)
     if _is_folder(path):
@@ -79,19 +80,28 @@ def read_detections(path: Path, ground_truth: GroundTruth) -> Detections:
         columns = _from_json(path, text, ground_truth)
     else:
         columns = read_table(path, text, ground_truth)
-        if not start:
-            warnings.append(f"{path}: an empty file: no detections, everybody is missed (100 %); was it cut short?")
     del text
     columns.warnings[:0] = warnings
     return _checked(path, columns, ground_truth)
 
 
 def detections_of_records(path: Path, records: Any, ground_truth: GroundTruth) -> Detections:
-    """Return detections given as COCO results in memory; `path` stands for them in messages. See `read_detections`."""
+    """Return detections given as COCO results in memory; `path` stands for them in messages. See `read_detections`.
+
+    Numpy's numbers and arrays may stand in them, and tuples as boxes.
+    """
     if not isinstance(records, list):
         raise AlfnetError(f"{path}: {_other_top_level(records)}; {_REMEDY}")
-    chunks = (records[start : start + RECORDS_AT_ONCE] for start in range(0, len(records), RECORDS_AT_ONCE))
-    return _checked(path, _of_records(path, chunks, ground_truth), ground_truth)
+
+    def columns(records: list[Any]) -> Columns:
+        chunks = (records[start : start + RECORDS_AT_ONCE] for start in range(0, len(records), RECORDS_AT_ONCE))
+        return _of_records(path, chunks, ground_truth)
+
+    try:
+        found = columns(records)
+    except AlfnetError:  # converting takes longer than reading, and mostly there is nothing to convert
+        found = columns(plain(records))
+    return _checked(path, found, ground_truth)
 
 
 def detections_of_rows(path: Path, rows: Floats, ground_truth: GroundTruth) -> Detections:
@@ -115,6 +125,11 @@ def _checked(path: Path, columns: Columns, ground_truth: GroundTruth) -> Detecti
     check_sizes(path, boxes, place)
     check_coordinates(path, boxes, place)
     warnings = list(columns.warnings)
+    if not len(scores):
+        warnings.append(
+            f"{path}: holds no detections at all, so everybody in the {len(ground_truth.image_ids)} images is missed (100 %); if "
+            "that is not meant: was it cut short, or did the program that wrote it find no images?"
+        )
     warnings += find_traps(path, ground_truth, image_ids, boxes, scores, place)
     warnings += check_layout(path, ground_truth, image_ids, boxes, place)
     warnings += doubtful_values(path, ground_truth, image_ids, boxes, scores, place)
@@ -142,6 +157,7 @@ def _of_records(path: Path, chunks: Iterable[list[Any]], ground_truth: GroundTru
     """Turn records, which come in lists, into columns; those of other categories than pedestrians are left out."""
     parts: list[tuple[Integers, Floats, Floats]] = []
     numbers: list[Integers] = []
+    names: list[Any] = []
     others: Counter[Any] = Counter()
     sizes = np.full_like(ground_truth.image_sizes, np.nan)
     total, per_image = 0, False
@@ -163,6 +179,8 @@ def _of_records(path: Path, chunks: Iterable[list[Any]], ground_truth: GroundTru
         boxes = box_column(path, records, "detection", first=first)
         parts.append((ids, boxes, number_column(path, records, "detection", "score", first=first)))
         numbers.append(kept + first)
+        if records and "file_name" in records[0]:
+            names += [record.get("file_name") for record in records]
     image_ids, boxes, scores = (
         np.concatenate([empty, *(part[column] for part in parts)])
         for column, empty in enumerate((np.empty(0, np.int64), np.empty((0, 4)), np.empty(0)))
@@ -170,12 +188,13 @@ def _of_records(path: Path, chunks: Iterable[list[Any]], ground_truth: GroundTru
     del parts
     number = np.concatenate([np.empty(0, np.int64), *numbers])
     remarks = _other_categories(path, others, total, len(scores), ground_truth)
-    if not total:
-        remarks.append(
-            f"{path}: holds no detections at all, so everybody in the {len(ground_truth.image_ids)} images is missed (100 %); if "
-            "that is not meant, look whether the program that wrote it found its images"
-        )
-    check_ids(path, image_ids, ground_truth)
+    named = None
+    if names and len(names) == len(image_ids) and set(map(type, names)) == {str}:
+        named = ids_beside_names(path, names, image_ids, ground_truth, remarks)
+    if named is None:
+        check_ids(path, image_ids, ground_truth)
+    else:
+        image_ids = named
     noun = "box" if per_image else "detection"
     known_sizes = sizes if per_image and not np.isnan(sizes).all() else None
     return Columns(image_ids, boxes, scores, lambda index: f"{noun} {number[index]}", remarks, known_sizes)
@@ -244,4 +263,4 @@ def _other_top_level(content: Any) -> str:
 
 
 def _length(value: Any) -> int | str:
-    return len(value) if isinstance(value, (list, dict)) else json.dumps(value)[:20]
+    return len(value) if isinstance(value, (list, dict)) else as_json(value)[:20]

@@ -15,7 +15,7 @@ import numpy as np
 from alfnet.errors import AlfnetError
 from alfnet.reading.columns import Columns
 from alfnet.reading.ground_truth import GroundTruth
-from alfnet.reading.image_ids import check_ids, ids_of_names, ids_of_positions
+from alfnet.reading.image_ids import check_ids, ids_beside_names, ids_of_names, ids_of_positions
 from alfnet.reading.records import Booleans, Floats, Integers, Place, check_numbers, explain, shorten
 
 TEXT_REMEDY = (
@@ -108,12 +108,25 @@ def _with_heading(
     boxes, scores = numbers[:, :4].copy(), numbers[:, 4]
     if corners:
         boxes[:, 2:] -= boxes[:, :2]
+
+    def texts(name: str) -> list[str]:
+        try:
+            return _texts(text, heading, delimiter, where[name])
+        except IndexError:
+            _explain_rows(path, text, heading, delimiter, [where[name] for name in needed], len(columns))
+            raise
+
     remarks: list[str] = []
     images = None if key == "name" else load_numbers(text, delimiter, skipped=heading, columns=[where[key]])
+    named: Integers | None = None
+    if key == "image_id" and images is not None and "name" in where:
+        named = ids_beside_names(path, texts("name"), images[:, 0], ground_truth, remarks)
     ids: Integers
-    if images is None:
-        names, inverse = np.unique(np.array(_texts(text, heading, delimiter, where[key])), return_inverse=True)
-        ids = ids_of_names(path, names.tolist(), ground_truth)[inverse]
+    if named is not None:
+        ids = named
+    elif images is None:
+        different, inverse = np.unique(np.array(texts("name" if "name" in where else key)), return_inverse=True)
+        ids = ids_of_names(path, different.tolist(), ground_truth)[inverse]
     else:
         check_numbers(path, images[:, 0], "image number", place)
         if key == "image_id":
@@ -127,7 +140,7 @@ def _with_heading(
         else:
             ids = ids_of_positions(path, images[:, 0], ground_truth)
     if "category" in where:
-        kept = _of_people(path, _texts(text, heading, delimiter, where["category"]), ground_truth, remarks)
+        kept = _of_people(path, texts("category"), ground_truth, remarks)
         if not kept.all():
             rows = np.flatnonzero(kept)
             whole = place
@@ -162,15 +175,27 @@ def load_numbers(
 
     skipped: so many lines at the beginning are passed over; lines that start with # or % are, too.
     """
-    if delimiter == ";" and "," in text and "." not in text:
-        text = text.replace(",", ".")  # as spreadsheets write it in much of Europe
+    if "#" in text or "%" in text:
+        # They may stand within an image's name, too, so only where that fails they are taken for remarks behind the numbers.
+        lines = "\n".join(line for _, line in _lines(text, skipped))
+        rows = _loaded(lines, delimiter, 0, columns)
+        return _loaded(lines, delimiter, 0, columns, "#%") if rows is None else rows
+    return _loaded(text, delimiter, skipped, columns)
+
+
+def _loaded(
+    text: str, delimiter: str | None, skipped: int, columns: list[int] | None, remarks: str = ""
+) -> Floats | None:
+    commas = delimiter == ";" and "," in text  # as spreadsheets write it in much of Europe
+    if commas and "." not in text:
+        text, commas = text.replace(",", "."), False
     try:
         with python_warnings.catch_warnings():
             python_warnings.simplefilter("ignore")  # of an empty table
             return np.loadtxt(
                 io.StringIO(text),
                 dtype=np.float64,
-                comments=[mark for mark in "#%" if mark in text] or None,
+                comments=list(remarks) or None,
                 delimiter=delimiter,
                 skiprows=skipped,
                 usecols=columns,
@@ -178,10 +203,25 @@ def load_numbers(
                 quotechar='"' if '"' in text else None,
             )
     except (ValueError, IndexError, OverflowError):
+        return _with_decimal_commas(text, skipped, columns) if commas else None
+
+
+def _with_decimal_commas(text: str, skipped: int, columns: list[int] | None) -> Floats | None:
+    """The numbers of a table whose points, unlike the decimal commas, stand in other columns than `columns`."""
+    rows = [_split(line, ";") for _, line in _lines(text, skipped)]
+    try:
+        cells = [row if columns is None else [row[column] for column in columns] for row in rows]
+        numbers = [[float(cell.replace(",", ".")) for cell in row] for row in cells]
+        if any("." in cell for row in cells for cell in row):  # the comma may part thousands then
+            return None
+        return np.array(numbers, dtype=np.float64)
+    except (ValueError, IndexError):
         return None
 
 
 def _texts(text: str, skipped: int, delimiter: str | None, column: int) -> list[str]:
+    if delimiter is not None and '"' not in text:
+        return [line.split(delimiter)[column].strip() for _, line in _lines(text, skipped)]
     return [_split(line, delimiter)[column] for _, line in _lines(text, skipped)]
 
 
@@ -254,7 +294,8 @@ def _explain_rows(path: Path, text: str, heading: int, delimiter: str | None, co
         if len(row) != width:
             found = f"line {number} has {len(row)} values, the heading in line {heading} has {width}"
             raise AlfnetError(f"{path}: {found} ({shorten(line)}); was the file cut short? Write it again")
-        if wrong := [row[column] for column in columns if not is_number(row[column])]:
+        cells = [row[column] for column in columns]
+        if wrong := [cell for cell in cells if not is_number(cell.replace(",", ".") if delimiter == ";" else cell)]:
             raise AlfnetError(f"{path}: line {number} has {shorten(wrong[0])!r} where a number was expected")
     raise AlfnetError(f"{path}: {total} rows below the heading cannot be read as numbers; write plain numbers")
 
