@@ -152,7 +152,7 @@ def test_onnx_of_one_size_with_detections(tmp_path: Path) -> None:
     backend = OnnxBackend(out, "cpu")
     assert backend.origin == {"profile": "a test"}
     assert_predicts(backend, model, images())
-    with pytest.raises(AlfnetError, match=r"takes images of 192 x 128 px .*--dynamic"):
+    with pytest.raises(AlfnetError, match=r"takes images of at most 192 x 128 px .*--dynamic"):
         backend.predict(images(height=192))
     pixels = images(1)
     _, _, boxes, scores, found = backend.session.run(None, {"images": pixels})
