@@ -34,7 +34,10 @@ def export(
     ] = None,
     width: Annotated[int | None, typer.Option(help="Likewise; else 2048.")] = None,
     dynamic: Annotated[
-        bool, typer.Option("--dynamic", help="Any number of images of any size (multiples of 64).")
+        bool,
+        typer.Option(
+            "--dynamic", help="Any number of images of any size (multiples of 64); not of timm's transformers."
+        ),
     ] = False,
     rgb: Annotated[
         bool, typer.Option("--rgb", help="The input's channels are R G B (else B G R, as OpenCV's).")
