@@ -135,7 +135,8 @@ def test_forms_of_an_image_are_one_image(tmp_path: Path) -> None:
     ):
         np.testing.assert_array_equal(as_bgr(given, bgr), expected)
     grey = image[..., 0]
-    for given in (grey, grey[..., None], Image.fromarray(grey)):
+    premultiplied = Image.fromarray(grey).convert("LA").convert("La")
+    for given in (grey, grey[..., None], Image.fromarray(grey), premultiplied):
         np.testing.assert_array_equal(as_bgr(given), np.dstack([grey] * 3))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -208,6 +209,34 @@ def test_results_in_other_forms() -> None:
     assert "pedestrians (256 x 128 px" in repr(found)
 
 
+def test_boxes_are_drawn_where_they_are_on_any_form_of_image(tmp_path: Path) -> None:
+    grey = noise(64, 128)[..., 0]
+    Image.fromarray(grey).save(tmp_path / "a.png")
+    box, score = np.array([[10, 20, 30, 50]], np.float32), np.ones(1, np.float32)
+    colours = np.dstack([grey] * 3)
+    drawn = Detections(box, score, 2, 64, 128, image=colours).draw()
+    assert (drawn[35, 10] != colours[35, 10]).any()
+    assert (drawn[:, 64:] == colours[:, 64:]).all()
+    for given in (grey, Image.fromarray(grey), tmp_path / "a.png", np.dstack([colours, grey])):
+        np.testing.assert_array_equal(Detections(box, score, 2, 64, 128).draw(given), drawn)
+    as_bgr_arrays = Detections(box, score, 2, 64, 128, bgr=True)
+    for given in (grey, colours, Image.fromarray(grey)):
+        np.testing.assert_array_equal(as_bgr_arrays.draw(given), drawn[..., ::-1])
+
+
+def test_results_are_compared_as_objects() -> None:
+    found, other = (Detections(np.zeros((2, 4)), np.zeros(2), 2, 64, 128) for _ in range(2))
+    assert found != other
+    assert other in [found, other]
+    assert len({found, other}) == 2
+
+
+def test_a_table_without_pandas_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(AlfnetError, match=r"needs pandas, .*pip install 'alfnet\[notebook\]'"):
+        Detections(np.zeros((2, 4)), np.zeros(2), 2, 64, 128).to_frame()
+
+
 def test_supervision(monkeypatch: pytest.MonkeyPatch) -> None:
     found = detector()(noise(64, 128))
     monkeypatch.setitem(sys.modules, "supervision", None)
@@ -267,6 +296,16 @@ def test_settings_and_steps(weights: Path) -> None:
         Detector.load(weights, score=1.5)
     with pytest.raises(AlfnetError, match="there are torch"):
         Detector.load(weights, backend="abacus")
+    for step in ("1", 1.0, True):
+        with pytest.raises(AlfnetError, match=r"test_step=.*a whole number is expected"):
+            Detector.load(weights, test_step=step)  # type: ignore[arg-type]
+    numbers = {"score": np.float32(0.25), "nms": np.float64(0.5), "top": np.int64(5), "test_step": np.int64(1)}
+    settings = Detector.load(weights, **numbers).settings  # type: ignore[arg-type]
+    assert (settings.score_threshold, settings.nms_iou, settings.after_nms) == (0.25, 0.5, 5)
+    assert len(loaded([image, image], batch=np.int64(1))) == 2
+    for batch in (0, "2", 1.0):
+        with pytest.raises(AlfnetError, match="batch="):
+            loaded([image], batch=batch)  # type: ignore[arg-type]
     assert alfnet.Detector is Detector
     assert set(BACKENDS) >= {"torch"}
 
@@ -305,6 +344,18 @@ def test_an_image_beyond_memory_is_refused_before_it_is_tried(monkeypatch: pytes
         detector()(noise(64, 64))
     monkeypatch.undo()
     assert detector().backend.bytes_needed(64, 64) > 64 * 64 * 12
+
+
+def test_the_memory_of_a_narrow_image_is_that_of_the_padded_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from alfnet.detection import detector as module
+
+    monkeypatch.setattr(module, "free_memory", lambda: 64 * 1000)
+    monkeypatch.setattr(module, "_CHECK_MEMORY_FROM", 64 * 640)
+    monkeypatch.setattr(TorchBackend, "bytes_needed", lambda self, height, width: height * width)
+    assert len(detector()(noise(1, 960)).boxes) >= 0
+    with pytest.raises(AlfnetError, match="an image of 1024 x 1 px: needs about"):
+        detector()(noise(1, 1024))
+    assert module.batch_size(1, 64 * 1024) == 1
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (100, 1000), (513, 700), (128, 129)])

@@ -15,7 +15,7 @@ import pytest
 from alfnet.detection.detector import Detector, default_weights, published_settings
 from alfnet.detection.stream import Summary
 from alfnet.errors import AlfnetError
-from alfnet.export.settings import METADATA_KEY
+from alfnet.export.settings import METADATA_KEY, ExportSettings
 from alfnet.images import shrink_to_frame
 from alfnet.network.file_origin import read_origin
 from alfnet.network.origin import KEY, trained_frame
@@ -130,6 +130,52 @@ def exported_for_step(path: Path, step: int) -> Path:
     entry.value = json.dumps(description)
     onnx.save(model, str(path))
     return path
+
+
+def exported_for_size(path: Path, height: int, width: int) -> Path:
+    """The ONNX file in the box, as if it had been exported for one size."""
+    model = onnx.load(str(default_weights().with_suffix(".onnx")))
+    (entry,) = (each for each in model.metadata_props if each.key == METADATA_KEY)
+    description = json.loads(entry.value)
+    description["export"]["size"] = [height, width]
+    entry.value = json.dumps(description)
+    onnx.save(model, str(path))
+    return path
+
+
+def test_a_file_of_one_size_takes_what_fits_into_it(detector: Detector, tmp_path: Path) -> None:
+    """A frame, or an image within it, is padded to the size of the export; its boxes stay where they are."""
+    image = np.random.default_rng(2).integers(0, 256, (36, 30, 3), dtype=np.uint8)
+    large, small = (np.kron(image, np.ones((side, side, 1), np.uint8)) for side in (20, 5))
+    # What lies behind an image's edge is seen a little: the mean colour of the padding, where else there is none.
+    for size, pixels, tolerance in (((192, 384), large, 0.05), ((192, 384), small, 2), ((256, 448), small, 2)):
+        exported = Detector.load(exported_for_size(tmp_path / "model.onnx", *size), device="cpu", score=0.0)
+        found, expected = exported(pixels, bgr=True), detector(pixels, bgr=True)
+        np.testing.assert_allclose(found.boxes[0], expected.boxes[0], atol=tolerance)
+        assert (found.boxes[:, 2:] <= [pixels.shape[1], pixels.shape[0]]).all()
+    narrow = Detector.load(exported_for_size(tmp_path / "model.onnx", 128, 384), device="cpu")
+    with pytest.raises(AlfnetError, match=r"at most 384 x 128 px .*, not 384 x 192 \(the frame into which it shrinks"):
+        narrow(large)
+
+
+@pytest.mark.parametrize(
+    ("options", "size"), [([], (192, 384)), (["--width", "128"], (192, 128)), (["--dynamic"], None)]
+)
+def test_an_export_has_the_size_of_the_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], size: tuple[int, int] | None
+) -> None:
+    asked = []
+
+    def note(weights: Path, out: Path, settings: ExportSettings, *_: Any, **__: Any) -> str:
+        asked.append(settings.size)
+        return ""
+
+    monkeypatch.setattr("alfnet.export.run.export_detector", note)
+    alfnet("export", "--weights", str(default_weights()), "--out", "model.onnx", *options, cwd=tmp_path)
+    tensors, description = read_weights(default_weights(), "detector")
+    write_weights(tmp_path / "silent.safetensors", "detector", tensors, description | {"extra": {}})
+    alfnet("export", "--weights", "silent.safetensors", "--out", "model.onnx", *options, cwd=tmp_path)
+    assert asked == [size, size and (1024, 2048 if size[1] == 384 else 128)]
 
 
 def test_the_step_that_a_file_was_exported_for_is_taken(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+import orjson
 import pytest
 import torch
 from PIL import Image
@@ -31,6 +32,7 @@ from alfnet.detection.stream import detect_sources
 from alfnet.detection.video import Frame, VideoReader, VideoWriter
 from alfnet.errors import AlfnetError
 from alfnet.outputs import MANIFEST
+from tests.commands import alfnet
 from tests.test_training_train import network
 
 ALL = list(Save)
@@ -439,6 +441,78 @@ def test_odd_images_are_looked_at(detector: Detector, tmp_path: Path, caplog: py
     assert sizes["turned.jpg"] == (60, 40)
     assert sizes["tiny16.png"] == (3, 2)
     assert sum("holds several frames; the first is taken" in message for message in caplog.messages) == 2
+
+
+def test_long_names_and_names_in_no_encoding_do_not_stop_the_others(detector: Detector, tmp_path: Path) -> None:
+    plain = put(tmp_path / "in/a.png")
+    put_video(tmp_path / "in/z.mp4", 1).rename(tmp_path / "in" / ("視" * 83 + ".mp4"))
+    for name in (("像" * 83 + ".png").encode(), b"odd\xff.png"):
+        Path(os.fsdecode(os.fsencode(plain.parent) + b"/" + name)).write_bytes(plain.read_bytes())
+    summary = detect_sources(detector, [str(tmp_path / "in")], tmp_path / "out", formats=ALL)
+    assert (summary.images, summary.failures, summary.not_written) == (4, [], [])
+    pictures = sorted(os.listdir(os.fsencode(tmp_path / "out/pictures")))
+    assert [name[:6] for name in pictures] == [b"00001_", b"00002_", b"00003_"]
+    assert b"00002_odd\xff.png" in pictures
+    assert {len(os.fsencode(name)) for name in os.listdir(tmp_path / "out/videos")} == {198 + len(".mp4")}
+    assert len(os.listdir(tmp_path / "out/crops")) == (tmp_path / "out/detections.csv").read_text().count("\n") - 1
+    listed = orjson.loads((tmp_path / "out/images.json").read_bytes())  # stricter than Python's own reader
+    assert listed[1]["file_name"].endswith("odd\ufffd.png")
+    assert "odd\ufffd.png" in (tmp_path / "out/detections.csv").read_text("utf-8")
+
+
+def test_a_video_whose_frames_change_their_size_becomes_two(detector: Detector, tmp_path: Path) -> None:
+    parts = []
+    for height, width in ((64, 96), (128, 96)):
+        path = put_video(tmp_path / "part.mp4", 5, Fraction(25), height, width)
+        with av.open(str(path)) as read, av.open(str(tmp_path / "part.ts"), "w", format="mpegts") as written:
+            stream = written.add_stream_from_template(read.streams.video[0])
+            for packet in read.demux(video=0):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    written.mux(packet)
+        parts.append((tmp_path / "part.ts").read_bytes())
+    (tmp_path / "joined.mpg").write_bytes(b"".join(parts))
+    put(tmp_path / "a.png")
+    sources = [str(tmp_path / name) for name in ("joined.mpg", "a.png")]
+    summary = detect_sources(detector, sources, tmp_path / "out", formats=ALL)
+    assert (summary.images, summary.failures, summary.not_written) == (11, [], [])
+    for name, size in (("joined.mp4", (64, 96)), ("joined_2.mp4", (128, 96))):
+        with VideoReader(str(tmp_path / "out/videos" / name)) as video:
+            frames = list(video.frames())
+        assert [frame.image.shape[:2] for frame in frames] == [size] * 5
+        assert frames[-1].seconds == pytest.approx(4 / 25, abs=1e-3)
+
+
+def test_what_no_format_holds_does_not_stop_the_others(
+    detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with av.open(str(tmp_path / "narrow.avi"), "w") as container:
+        stream = container.add_stream("png", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 1, 64, "rgb24"
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 1, 3), np.uint8), format="rgb24")))
+        container.mux(stream.encode())
+    put(tmp_path / "a.png")
+    put(tmp_path / "wide.jpg", 64, 128)
+    encode = cv2.imencode  # whose JPEG has sides of 65,500 px at most
+
+    def imencode(ending: str, image: np.ndarray, options: list[int]) -> tuple[bool, np.ndarray]:
+        done, encoded = encode(ending, image, options)
+        return done and image.shape[1] < 128, encoded
+
+    monkeypatch.setattr(cv2, "imencode", imencode)
+    sources = [str(tmp_path / name) for name in ("narrow.avi", "wide.jpg", "a.png")]
+    monkeypatch.setattr(Detector, "load", lambda *_, **__: detector)
+    said = alfnet("detect", *sources, "--out", "out", cwd=tmp_path, code=1)
+    assert "2 could not be written as a picture or video:" in said
+    assert f"{sources[0]}: frames of 1 x 64 px cannot be written as a video (no side may be below 2 px)" in said
+    assert f"{sources[1]}: an image of 128 x 64 px cannot be written as JPG" in said
+    assert len(json.loads((tmp_path / "out/images.json").read_text())) == 5
+    assert [path.name for path in (tmp_path / "out/pictures").iterdir()] == ["00005_a.png"]
+    assert not list((tmp_path / "out/videos").iterdir())
+    with pytest.raises(AlfnetError, match="cannot be written as a video"):
+        detect_sources(detector, sources, tmp_path / "strict", formats=ALL, strict=True)
+    assert not (tmp_path / "strict").exists()
 
 
 def test_nothing_waits_without_end_and_little_is_in_memory(detector: Detector, tmp_path: Path) -> None:

@@ -92,6 +92,52 @@ def test_pictures_are_found_by_name_in_any_subfolder(case: Case, tmp_path: Path)
         find_pictures(truth, tmp_path / "empty", tmp_path / "page.html")
 
 
+def named(*names: str) -> GroundTruth:
+    """Images 1, 2, ... of these names, with nobody on them."""
+    none = np.zeros(0)
+    return GroundTruth(
+        image_ids=np.arange(1, len(names) + 1),
+        file_names=names,
+        image_sizes=np.full((len(names), 2), 64.0),
+        annotation_image_ids=none.astype(int),
+        boxes=np.zeros((0, 4)),
+        heights=none,
+        visible_ratios=none,
+        ignored=none.astype(bool),
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "names", "found"),
+    [
+        (["a/1.png", "b/1.png"], ["a/1.png", "b/1.png"], {1: "a/1.png", 2: "b/1.png"}),
+        (["a/1.png", "b/1.png"], ["b\\1.tif", "./a/1.tif"], {1: "b/1.png", 2: "a/1.png"}),
+        (["x/a/1.png", "x/b/1.png"], ["a/1.png", "b/1.png"], {1: "x/a/1.png", 2: "x/b/1.png"}),  # by the longest tail
+        (["a/1.png"], ["val/a/1.png", "val/b/1.png"], {1: "a/1.png"}),  # the other's own is not there
+        (["1.png", "a/1.png", "a/2.png"], ["1.png", "2.png"], {1: "1.png", 2: "a/2.png"}),
+        (["1.png", "a/2.png"], ["a/1.png", "b/1.png", "2.png"], {3: "a/2.png"}),  # of either a or b
+        (["a/1.png", "b/1.png", "2.png"], ["1.png", "2.png"], {2: "2.png"}),
+        (["a/1.jpg", "a/1.png"], ["1.png", "x/y/1.jpg"], {}),
+        (["a/1.jpg", "a/1.png"], ["1.png"], {1: "a/1.png"}),
+        (["a/1.jpg", "a/1.png"], ["a/1.png", "a/1.jpg"], {1: "a/1.png", 2: "a/1.jpg"}),
+    ],
+)
+def test_a_picture_is_that_of_its_image_or_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, files: list[str], names: list[str], found: dict[int, str]
+) -> None:
+    for file in files:
+        (tmp_path / "pictures" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pictures" / file).write_bytes(b"")
+    if not found:
+        with pytest.raises(
+            AlfnetError, match=r"which pictures are those of the .* Folders in it share names, e\.g\. of"
+        ):
+            find_pictures(named(*names), tmp_path / "pictures", tmp_path / "pictures" / "page.html")
+        return
+    assert find_pictures(named(*names), tmp_path / "pictures", tmp_path / "pictures" / "page.html") == found
+    assert ("have no picture on the page" in caplog.text) == (len(found) < len(names))
+
+
 def test_the_page_holds_its_data_and_equal_data_gives_equal_bytes(case: Case, tmp_path: Path) -> None:
     data = explorer_data(error_kinds(outcomes(*case)), "</script><b>& a title")
     write_explorer(tmp_path / "a.html", data)

@@ -17,7 +17,7 @@ from alfnet.detection.postprocess import select, step_scores
 from alfnet.errors import AlfnetError
 from alfnet.export import run
 from alfnet.export.graph import Decoder, DeployedNetwork, Grid
-from alfnet.export.onnx_file import onnx_model
+from alfnet.export.onnx_file import _open_sizes, onnx_model
 from alfnet.export.quantise import sensitive_nodes
 from alfnet.export.run import BOXES_AT_MOST, SCORES_AT_MOST, checked_difference, export_detector, rounding
 from alfnet.export.runtimes import OnnxBackend, OpenVinoBackend
@@ -152,7 +152,7 @@ def test_onnx_of_one_size_with_detections(tmp_path: Path) -> None:
     backend = OnnxBackend(out, "cpu")
     assert backend.origin == {"profile": "a test"}
     assert_predicts(backend, model, images())
-    with pytest.raises(AlfnetError, match=r"takes images of 192 x 128 px .*--dynamic"):
+    with pytest.raises(AlfnetError, match=r"takes images of at most 192 x 128 px .*--dynamic"):
         backend.predict(images(height=192))
     pixels = images(1)
     _, _, boxes, scores, found = backend.session.run(None, {"images": pixels})
@@ -181,6 +181,28 @@ def test_onnx_of_any_size(tmp_path: Path) -> None:
         np.testing.assert_allclose(scores, expected[1], atol=1e-6)
     odd = backend.predict(images(1, 100, 150))  # padded
     assert odd[0][0].shape == (1, len(anchors(128, 192, model.settings.anchors)))
+
+
+def test_a_backbone_that_reshapes_its_maps_has_no_open_size() -> None:
+    def graph(middle: str) -> onnx.ModelProto:
+        """A reshape, and `middle` before the output."""
+        shapes = [onnx.numpy_helper.from_array(np.array([1, 24, 1]), name) for name in ("tokens", "boxes")]
+        nodes = [
+            onnx.helper.make_node("Reshape", ["images", "tokens"], ["a"]),
+            onnx.helper.make_node(middle, ["a"], ["b"], axis=1),
+            onnx.helper.make_node("Unsqueeze", ["b", "boxes"], ["logits"]),
+        ]
+        images, logits = (
+            onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+            for name, shape in (("images", [1, 4, 6, 3]), ("logits", [1, 24, 1]))
+        )
+        return onnx.helper.make_model(onnx.helper.make_graph(nodes, "", [images], [logits], shapes))
+
+    with pytest.raises(AlfnetError, match="cannot be exported with --dynamic; give --height and --width"):
+        _open_sizes(graph("Softmax"))
+    opened = graph("Concat")
+    _open_sizes(opened)
+    assert onnx.numpy_helper.to_array(opened.graph.initializer[0]).tolist() == [0, -1, 1]
 
 
 @pytest.mark.slow

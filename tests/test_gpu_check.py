@@ -15,7 +15,16 @@ import torch
 from alfnet.network.alfnet import PredictorBlock
 from tools.gpu import __main__ as command
 from tools.gpu import agreement, training
-from tools.gpu.material import TINY, Training, distance, make_batch, make_network, state_on_cpu, train_settings
+from tools.gpu.material import (
+    TINY,
+    Training,
+    distance,
+    largest,
+    make_batch,
+    make_network,
+    state_on_cpu,
+    train_settings,
+)
 from tools.gpu.report import Report
 from tools.gpu.rounding import add_rounding
 
@@ -233,7 +242,8 @@ def test_limits() -> None:
     for value in (1.0, 1.5, float("nan")):
         report.check("x", value, 1.0)
     report.check("y", 5.0, None)
-    assert [outcome for *_, outcome in report.lines] == ["passed", "FAILED", "FAILED", ""]
+    report.check("y", float("inf"), None)
+    assert [outcome for *_, outcome in report.lines] == ["passed", "FAILED", "FAILED", "", "FAILED"]
     assert report.failed
 
 
@@ -243,6 +253,33 @@ def test_limits_by_what_rounding_does() -> None:
         report.check_spread("x", value, spread, 4)
     assert [outcome for *_, outcome in report.lines] == ["passed", "FAILED", "FAILED", ""]
     assert report.lines[0][2] == "at most 4 x 0.01, the CPU's own by rounding"
+    for value, spread in ((float("nan"), 0.3), (0.01, float("inf")), (0.01, float("nan"))):
+        report.check_spread("x", value, spread, 4)
+    assert [outcome for *_, outcome in report.lines][4:] == ["FAILED"] * 3
+
+
+def test_no_number_is_passed_over_that_is_none() -> None:
+    nan = float("nan")
+    for values in ([1.0, nan], [nan, 1.0], [torch.ones(3), torch.tensor([2.0, nan])]):
+        assert not largest(values) <= 1e9
+    assert largest([1.0, torch.tensor([[2.0, 3.0]])]) == 3
+    assert distance([torch.tensor([nan])], [torch.zeros(1)]) > 0
+    assert distance([torch.zeros(1)], [torch.zeros(1)]) == 0
+
+
+def test_weights_that_are_no_numbers_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In all tensors but the first."""
+    state = {"first": torch.ones(2), "second": torch.full((2,), float("nan"))}
+
+    def small_training(*_: Any, stop_after: int | None = None) -> dict[str, torch.Tensor]:
+        if stop_after is not None:
+            raise training.Stopped
+        return state
+
+    monkeypatch.setattr(training, "small_training", small_training)
+    report = Report(None, "", seconds=60)
+    training.check_resume(report, TINY, CPU)
+    assert report.lines[0][1:] == ("nan", "a finite number", "FAILED")
 
 
 def test_rounding_stays_within_its_limit_and_differs_by_seed() -> None:

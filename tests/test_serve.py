@@ -100,12 +100,23 @@ def test_accept_is_read_as_it_is_meant() -> None:
         (encode_png(image())[:-200], 422, "cut short"),
         (b"x" * 200_001, 413, "200,000 bytes"),
         (encode_png(np.zeros((250, 201, 3), np.uint8)), 413, "201 x 250 px"),
+        (
+            encode_png(np.zeros((1, 1000, 3), np.uint8)),
+            413,
+            "1000 x 1 px (65,536 with its sides filled up to multiples of",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(client: TestClient, content: bytes, status: int, words: str) -> None:
     answer = client.post("/detect", content=content)
     assert answer.status_code == status
     assert words in answer.json()["error"]
+
+
+def test_of_an_image_that_is_shrunk_into_a_frame_its_own_pixels_count() -> None:
+    framed = Finder(look, "a test", "model.onnx", {"frame": [384, 192]})
+    with TestClient(create_app(framed, Limits(pixels=50_000))) as client:
+        assert client.post("/detect", content=encode_png(np.zeros((1, 1000, 3), np.uint8))).status_code == 200
 
 
 def test_forms_without_one_file_are_refused(client: TestClient) -> None:

@@ -158,7 +158,7 @@ def boxes(scenes: dict[str, np.ndarray]) -> Iterator[Row]:
             different += int((targets.negative[n].numpy() != negatives).sum())
             if len(positives):
                 regression = np.abs(targets.offsets[n, positives].numpy() - scenes[f"s{n}_{name}_reg"])
-                largest = max(largest, float(regression.max()))
+                largest = float(np.maximum(largest, regression.max()))  # NaN stays, which `max` may pass over
         yield Row(
             f"targets of step {step}, {lower}/{upper}, {order.replace('_', ' ')}, 4 scenes",
             f"golden sets and offsets (`{name}`)",

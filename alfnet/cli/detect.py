@@ -60,7 +60,7 @@ def detect(
         str | None, typer.Option(help="Look at very large images in parts of WIDTHxHEIGHT, e.g. 2048x1024.")
     ] = None,
     strict: Annotated[
-        bool, typer.Option(help="Stop at the first file that cannot be read, and write nothing.")
+        bool, typer.Option(help="Stop at the first file that cannot be read or written, and write nothing.")
     ] = False,
     params_file: Annotated[
         Path | None, typer.Option("--params", help="Take `detect`, `machine` and `runtime` from this parameter file.")
@@ -68,7 +68,7 @@ def detect(
 ) -> None:
     """Find pedestrians in images and videos: drawn pictures and videos, COCO results, the 2018 text format, tables.
 
-    Exit code 1: some files could not be read (named at the end), the others are done.
+    Exit code 1: some files could not be read or written (named at the end), the others are done.
     """
     params = None if params_file is None else set_up(params_file)
     formats = _formats(save)
@@ -97,9 +97,10 @@ def detect(
     print(f"{out}: {summary.found} pedestrians in {images} ({speed:.1f} images/s, {detector.backend.name})")
     if summary.left_out:
         print(summary.left_out, file=sys.stderr)
-    if summary.failures:
-        many = "1 could not be read" if len(summary.failures) == 1 else f"{len(summary.failures)} could not be read"
-        print(f"{many}:", *summary.failures, sep="\n  ", file=sys.stderr)
+    for failures, what in ((summary.failures, "read"), (summary.not_written, "written as a picture or video")):
+        if failures:
+            print(f"{len(failures)} could not be {what}:", *failures, sep="\n  ", file=sys.stderr)
+    if summary.failures or summary.not_written:
         raise typer.Exit(1)
 
 

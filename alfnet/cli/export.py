@@ -25,10 +25,19 @@ def export(
     ],
     out: Annotated[Path, typer.Option(help="The file to write: NAME.onnx, or NAME.xml (and NAME.bin) for OpenVINO.")],
     format: Annotated[ExportFormat | None, typer.Option(help="Left out: by the ending of --out.")] = None,
-    height: Annotated[int, typer.Option(help="Of the input, pixels, a multiple of 64.")] = 1024,
-    width: Annotated[int, typer.Option(help="Likewise.")] = 2048,
+    height: Annotated[
+        int | None,
+        typer.Option(
+            help="Of the input, pixels, a multiple of 64; smaller images are padded. Left out: as the detector was trained where "
+            "its images were shrunk into a frame, else 1024."
+        ),
+    ] = None,
+    width: Annotated[int | None, typer.Option(help="Likewise; else 2048.")] = None,
     dynamic: Annotated[
-        bool, typer.Option("--dynamic", help="Any number of images of any size (multiples of 64).")
+        bool,
+        typer.Option(
+            "--dynamic", help="Any number of images of any size (multiples of 64); not of timm's transformers."
+        ),
     ] = False,
     rgb: Annotated[
         bool, typer.Option("--rgb", help="The input's channels are R G B (else B G R, as OpenCV's).")
@@ -45,12 +54,14 @@ def export(
     """Write a detector as an ONNX or OpenVINO file, with uint8 images as input, and compare it with PyTorch."""
     from pydantic import ValidationError
 
+    from alfnet.detection.backend import padded_size
     from alfnet.detection.detector import settings_of
     from alfnet.detection.weights import check_not_exported, check_not_folder
     from alfnet.errors import AlfnetError
     from alfnet.export.run import export_detector
     from alfnet.export.settings import ExportSettings
     from alfnet.network.file_origin import read_origin
+    from alfnet.network.origin import trained_frame
     from alfnet.outputs import check_outputs
 
     check_not_folder(weights)
@@ -62,10 +73,12 @@ def export(
     _check_replaceable(out, chosen)
     if int8 and calibration is None:
         raise AlfnetError("--int8 needs --calibration FOLDER: images like those that the detector will see")
+    origin = read_origin(weights)
+    usual = padded_size(*(trained_frame(origin) or (1024, 2048)))
     try:
         settings = ExportSettings(
             format=chosen,
-            size=None if dynamic else (height, width),
+            size=None if dynamic else (usual[0] if height is None else height, usual[1] if width is None else width),
             channels="rgb" if rgb else "bgr",
             decode=decode,
             nms=nms,
@@ -76,7 +89,7 @@ def export(
     except ValidationError as error:
         raise AlfnetError("; ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())) from None
     images = _images(calibration) if calibration is not None and int8 else []
-    detect = settings_of(read_origin(weights), weights)
+    detect = settings_of(origin, weights)
     difference = export_detector(weights, out, settings, detect, test_step=test_step, calibration=images)
     print(f"{out}: {chosen}, {settings.precision}; {difference}")
 

@@ -26,7 +26,8 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
     max_bytes: Annotated[int, typer.Option(min=1, help="Of a request.")] = 20_000_000,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Of an image.")] = 16_000_000,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Of an image, its sides filled up to multiples of 64.")] = 2
+    ** 24,
     max_seconds: Annotated[float, typer.Option(min=0.1, help="For sending an image, and for looking at it.")] = 30.0,
 ) -> None:
     """Serve a detector: POST an image to /detect, GET /health, and a page at / to drop an image on.

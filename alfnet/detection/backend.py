@@ -45,13 +45,20 @@ class Backend(Protocol):
     def predict(self, images: np.ndarray) -> Predictions:
         """What every step predicts for `images`, uint8 (N, H, W, 3), channels B G R, of any H and W.
 
-        The backend pads the images at the right and bottom to `padded_size(H, W)` with the mean colour; the anchors are
+        The backend pads the images at the right and bottom to `input_size(H, W)` with the mean colour; the anchors are
         those of the padded size, in the order of `alfnet.boxes.anchors`.
         """
         ...
 
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        """The height and width that images of this size are padded to: multiples of 64.
+
+        Raises AlfnetError for a size that the backend cannot take.
+        """
+        ...
+
     def bytes_needed(self, height: int, width: int) -> int:
-        """About how much memory one image of this size takes on its way through the network; 0 where not known."""
+        """About how much memory one image of this padded size takes on its way through the network; 0 where not known."""
         ...
 
 
@@ -95,6 +102,10 @@ class TorchBackend:
             if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
                 raise too_large(height, width, f"{len(images)} at once do not fit into memory") from None
             raise
+
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        """As `Backend.input_size`: `padded_size`."""
+        return padded_size(height, width)
 
     def bytes_needed(self, height: int, width: int) -> int:
         """As `Backend.bytes_needed`."""

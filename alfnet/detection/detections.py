@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from alfnet.detection.results import ImageDetections, coco_rows
-from alfnet.errors import AlfnetError
-from alfnet.images import read_image
+from alfnet.errors import AlfnetError, extra_needed
 
 if TYPE_CHECKING:
     import pandas
     import supervision
 
+    from alfnet.detection.given import ImageLike
 
-@dataclass(frozen=True, repr=False)
+
+@dataclass(frozen=True, repr=False, eq=False)
 class Detections:
     """The pedestrians found in one image, the best score first."""
 
@@ -31,7 +32,7 @@ class Detections:
     width: int
     source: str | None = None
     """The file, where one was given."""
-    image: np.ndarray | None = field(default=None, compare=False)
+    image: np.ndarray | None = None
     """The image as it was given, where it was no file: uint8 (H, W, 3)."""
     bgr: bool = False
     """Whether `image` has its channels as B G R."""
@@ -50,8 +51,8 @@ class Detections:
 
     def to_frame(self) -> pandas.DataFrame:
         """A table with the columns x1, y1, x2, y2, score, step."""
-        import pandas
-
+        with extra_needed("notebook"):
+            import pandas
         table = pandas.DataFrame(self.boxes, columns=["x1", "y1", "x2", "y2"])
         return table.assign(score=self.scores, step=self.step)
 
@@ -68,24 +69,27 @@ class Detections:
             data={"class_name": np.full(len(self), "pedestrian")},
         )
 
-    def draw(self, image: np.ndarray | None = None) -> np.ndarray:
+    def draw(self, image: ImageLike | None = None) -> np.ndarray:
         """A copy of the image with boxes and scores: uint8 (H, W, 3), R G B (B G R where it was given so).
 
-        image: draw on this one, of the same size, instead of the image that was looked at.
+        image: draw on this one, of the same size, instead of the image that was looked at; in any form that `Detector` takes.
+
+        Raises AlfnetError where there is no image to draw on, or it has another size.
         """
         from alfnet.detection.drawing import draw_detections
+        from alfnet.detection.given import as_bgr
 
         if image is None:
             image = self.image
         if image is None and self.source is not None:
-            image = read_image(self.source, (self.height, self.width))[..., ::-1]
+            image = self.source
         if image is None:
             raise AlfnetError("draw: the image was not kept; give it: found.draw(image)")
-        if image.shape[:2] != (self.height, self.width):
+        pixels = as_bgr(image, self.bgr)
+        if pixels.shape[:2] != (self.height, self.width):
             raise AlfnetError(
-                f"draw: the image is {image.shape[1]} x {image.shape[0]} px, "
+                f"draw: the image is {pixels.shape[1]} x {pixels.shape[0]} px, "
                 f"the one that was looked at {self.width} x {self.height}"
             )
-        if self.bgr:
-            return draw_detections(image, self.boxes, self.scores)
-        return np.ascontiguousarray(draw_detections(image[..., ::-1], self.boxes, self.scores)[..., ::-1])
+        drawn = draw_detections(pixels, self.boxes, self.scores)
+        return drawn if self.bgr else np.ascontiguousarray(drawn[..., ::-1])

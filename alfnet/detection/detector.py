@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, Union, cast, overload
+from typing import Any, Self, cast, overload
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from alfnet.boxes.anchors import anchors
 from alfnet.boxes.cascade import cascade
 from alfnet.detection.backend import Backend, TorchBackend, open_backend, padded_size, too_large, torch_device
 from alfnet.detection.detections import Detections
-from alfnet.detection.formats import read_or_name
+from alfnet.detection.given import BYTES, ImageLike, as_bgr
 from alfnet.detection.memory import free_memory
 from alfnet.detection.postprocess import (
     Selection,
@@ -39,20 +39,13 @@ from alfnet.network.origin import describe, trained_frame
 from alfnet.params import DetectSettings, check_section
 from alfnet.profiles import PACKAGED, PAPER, load_profile
 
-if TYPE_CHECKING:
-    from PIL import Image
-
 log = logging.getLogger(__name__)
-
-ImageLike = Union[str, "os.PathLike[str]", np.ndarray, "Image.Image"]
 
 BATCH_PIXELS = 4 * 1024 * 1024
 """Images of one size go through the network together up to this many pixels, unless a number is given."""
 
 _CHECK_MEMORY_FROM = 8 * 1024 * 1024  # pixels; below, an image fits wherever torch does
 _TOLD: set[str] = set()
-_BYTES = (bytes, bytearray, memoryview)
-_ACCEPTED = "a path, a uint8 array (height, width, 3) or (height, width), a PIL image, or a list of these is expected"
 
 
 @dataclass(frozen=True)
@@ -114,9 +107,11 @@ class Detector:
             frame: height and width that larger images are shrunk into; None: images are looked at in their own size.
 
         Raises:
-            AlfnetError: the network has not that many steps.
+            AlfnetError: `test_step` is no whole number, or the network has not that many steps.
         """
         steps = backend.settings.steps
+        if test_step is not None:
+            test_step = _whole(test_step, "test_step")
         if test_step is not None and not 1 <= test_step <= steps:
             raise AlfnetError(f"--test-step {test_step}: this network has the steps 1 to {steps}")
         self.backend = backend
@@ -162,7 +157,9 @@ class Detector:
         origin = read_origin(weights) if isinstance(opened, TorchBackend) else getattr(opened, "trained_on", {})
         values = (settings or settings_of(origin, weights)).model_dump()
         given = {"score_threshold": score, "nms_iou": nms, "after_nms": top}
-        values |= {key: value for key, value in given.items() if value is not None}
+        # NumPy's numbers are as good as Python's own.
+        plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in given.items()}
+        values |= {key: value for key, value in plain.items() if value is not None}
         checked = check_section(DetectSettings, values, "Detector")
         detector = cls(opened, checked, test_step=test_step, frame=trained_frame(origin))
         sentence = f"{weights}: {describe(origin)}"
@@ -211,12 +208,14 @@ class Detector:
                 twice is merged.
 
         Raises:
-            AlfnetError: a file cannot be read, an array is not uint8 or of another shape, `images` or `tile` is none of
-                these, or memory does not suffice.
+            AlfnetError: a file cannot be read, an array is not uint8 or of another shape, `images`, `batch` or `tile` is
+                none of these, or memory does not suffice.
         """
+        if batch is not None and _whole(batch, "batch") < 1:
+            raise AlfnetError(f"batch={batch!r}: at least 1 is expected, or None: by the images' size")
         if tile is not None:
             _check_tile(tile)
-        if _is_one_image(images) or isinstance(images, _BYTES) or not isinstance(images, Iterable):
+        if _is_one_image(images) or isinstance(images, BYTES) or not isinstance(images, Iterable):
             return self._detect_list([cast("ImageLike", images)], bgr, batch, tile)[0]
         return self._detect_list(images, bgr, batch, tile)
 
@@ -259,7 +258,7 @@ class Detector:
         """The anchors (A, 4) and each step's boxes (N, A, 4), and each step's sigmoid scores (N, A)."""
         height, width = images.shape[1:3]
         predictions = self.backend.predict(images)
-        default = self._default_boxes(*padded_size(height, width))
+        default = self._default_boxes(*self.backend.input_size(height, width))
         boxes = cascade(default, [offsets for _, offsets in predictions], height, width)
         return boxes, [logits.sigmoid() for logits, _ in predictions]
 
@@ -337,9 +336,10 @@ class Detector:
 
     def _check_memory(self, number: int, height: int, width: int) -> None:
         """Raise AlfnetError where an image is so large that the system would end the process for want of memory."""
-        if self.backend.device.type != "cpu" or number * height * width < _CHECK_MEMORY_FROM:
+        padded = self.backend.input_size(height, width)  # of a narrow image many times its own
+        if self.backend.device.type != "cpu" or number * padded[0] * padded[1] < _CHECK_MEMORY_FROM:
             return
-        needed, free = number * self.backend.bytes_needed(height, width), free_memory()
+        needed, free = number * self.backend.bytes_needed(*padded), free_memory()
         if free is not None and needed > free:
             raise too_large(height, width, f"needs about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free")
 
@@ -361,51 +361,25 @@ def _is_one_image(images: Any) -> bool:
 def _check_tile(tile: object) -> None:
     """Raise AlfnetError unless `tile` is (height, width), whole numbers."""
     sides = tile if isinstance(tile, (tuple, list)) else ()
-    if len(sides) != 2 or not all(isinstance(side, (int, np.integer)) and type(side) is not bool for side in sides):
+    if len(sides) != 2 or not all(_is_whole(side) for side in sides):
         raise AlfnetError(f"tile={tile!r}: (height, width) in pixels is expected, e.g. tile=(1024, 2048)")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and type(value) is not bool
+
+
+def _whole(value: Any, name: str) -> int:
+    """The value of an argument as Python's own whole number; AlfnetError, naming the argument, where it is none."""
+    if not _is_whole(value):
+        raise AlfnetError(f"{name}={value!r}: a whole number is expected, e.g. {name}=1")
+    return int(value)
 
 
 def batch_size(height: int, width: int) -> int:
     """How many images of a size go through the network at once."""
+    height, width = padded_size(height, width)
     return min(8, max(1, BATCH_PIXELS // (height * width)))
-
-
-def as_bgr(image: Any, bgr: bool = False) -> np.ndarray:
-    """An image in any of the forms that `Detector` takes as uint8 (H, W, 3), channels B G R."""
-    if isinstance(image, (str, os.PathLike)):
-        return read_or_name(image)
-    if hasattr(image, "getexif"):  # PIL
-        from PIL import ImageOps
-
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I;16"):  # as the reader of files does: the upper 8 bits
-            return as_bgr((np.asarray(upright) >> 8).astype(np.uint8))
-        if upright.mode in ("I", "F"):
-            raise AlfnetError(
-                f"a PIL image of mode {upright.mode}, numbers of 32 bits: give 8 bits per channel. Of an image of 16 bits: "
-                "(numpy.asarray(image) / 256).clip(0, 255).astype('uint8'); convert('RGB') would cut off what is above 255"
-            )
-        return np.ascontiguousarray(np.asarray(upright.convert("RGB"))[..., ::-1])
-    if isinstance(image, _BYTES):
-        raise AlfnetError(
-            f"{type(image).__name__} instead of an image: {_ACCEPTED}; of an image file's content: "
-            "PIL.Image.open(io.BytesIO(content))"
-        )
-    if not hasattr(image, "__array__") and not isinstance(image, Sequence):
-        raise AlfnetError(f"{type(image).__name__} instead of an image: {_ACCEPTED}")
-    array = np.asarray(image)
-    if array.dtype != np.uint8:
-        raise AlfnetError(
-            f"an array of {array.dtype}: uint8 is expected, 0 to 255 (16 bits: image >> 8; 0 to 1: image * 255, as uint8)"
-        )
-    if array.ndim == 2:
-        array = array[..., None]
-    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
-        raise AlfnetError(f"an array of shape {np.shape(image)}: (height, width, 3) or (height, width) is expected")
-    if array.shape[2] == 1:
-        return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))
-    colours = array[..., :3]
-    return np.ascontiguousarray(colours if bgr else colours[..., ::-1])
 
 
 def sum_positives(images: Sequence[StepDetections], ground_truths: int) -> Mapping[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +21,9 @@ from alfnet.detection.video import Frame, VideoWriter
 from alfnet.errors import AlfnetError
 
 JPEG_QUALITY = 92
+_STEM_BYTES = 200
+"""Of a source's name in the names of files that are made of it: with numbers and endings they keep within the 255 bytes that
+file systems take."""
 
 
 class Save(StrEnum):
@@ -52,9 +56,12 @@ class Result:
 class Saver:
     """Writes results into a folder, in the order in which they come."""
 
-    def __init__(self, folder: Path, formats: Sequence[Save]) -> None:
-        self.folder, self.formats = folder, set(formats)
+    def __init__(self, folder: Path, formats: Sequence[Save], *, strict: bool = False) -> None:
+        """`strict`: raise what is else noted in `failures`."""
+        self.folder, self.formats, self.strict = folder, set(formats), strict
         self.number = 0
+        self.failures: dict[str, str] = {}
+        """By source a message of why its pictures, crops or video cannot be written; the rest of it is."""
         self._files: dict[str, IO[str]] = {}
         self._first_result = True
         self._video: tuple[str, VideoWriter] | None = None
@@ -71,7 +78,10 @@ class Saver:
             (folder / name).mkdir()
 
     def add(self, result: Result) -> None:
-        """Write one result; its image id is the number of results so far."""
+        """Write one result; its image id is the number of results so far.
+
+        Raises OSError where the disk is full, ...; an image that a format cannot hold is noted in `failures`.
+        """
         self.number += 1
         found = ImageDetections(self.number, result.boxes, result.scores)
         self._describe(result)
@@ -86,7 +96,15 @@ class Saver:
             frame = "" if result.frame is None else result.frame.number
             for box, score in zip(result.boxes, result.scores, strict=True):
                 corners = [f"{value:.4f}" for value in box.tolist()]
-                self._table.writerow([self.number, result.source, frame, *corners, f"{score:.4f}", result.step])
+                cells = [self.number, _text(result.source), frame, *corners, f"{score:.4f}", result.step]
+                self._table.writerow(cells)
+        if result.source not in self.failures:  # of a video, which fails at every frame
+            try:
+                self._add_images(result)
+            except AlfnetError as error:
+                self._fail(result.source, error)
+
+    def _add_images(self, result: Result) -> None:
         as_video = result.frame is not None and Save.video in self.formats
         if as_video or Save.pictures in self.formats:
             drawn = draw_detections(result.image, result.boxes, result.scores)
@@ -101,6 +119,14 @@ class Saver:
         """Finish the video that is being written, if one is."""
         if self._video is not None:
             self._video[1].close()
+            self._video = None
+
+    def _fail(self, source: str, error: AlfnetError) -> None:
+        if self.strict:
+            raise error
+        self.failures[source] = f"{source}: {error}"
+        if self._video is not None and self._video[0] == source:
+            self._video[1].abandon()
             self._video = None
 
     def close(self) -> None:
@@ -130,22 +156,22 @@ class Saver:
 
     def _describe(self, result: Result) -> None:
         height, width = result.image.shape[:2]
-        entry: dict[str, Any] = {"id": self.number, "file_name": result.source, "height": height, "width": width}
+        entry: dict[str, Any] = {"id": self.number, "file_name": _text(result.source), "height": height, "width": width}
         if result.frame is not None:
             entry |= {"frame": result.frame.number, "seconds": round(result.frame.seconds, 4)}
         self._files["images.json"].write(("," if self.number > 1 else "") + "\n " + json.dumps(entry))
 
     def _file_name(self, result: Result) -> str:
-        stem = Path(result.source.replace(":", "")).stem
+        stem = _stem(result.source)
         if result.frame is not None:
             return f"{self.number:05d}_{stem}_{result.frame.number:06d}.jpg"
         suffix = ".jpg" if Path(result.source).suffix.lower() in (".jpg", ".jpeg", ".jpe", ".jfif") else ".png"
         return f"{self.number:05d}_{stem}{suffix}"
 
     def _add_frame(self, result: Result, frame: Frame) -> None:
-        if self._video is None or self._video[0] != result.source:
-            self.end_source()
-            stem = Path(result.source.replace(":", "")).stem
+        if self._video is None or self._video[0] != result.source or not self._video[1].takes(frame.image):
+            self.end_source()  # of a video whose frames change their size, too: the next part is a video of its own
+            stem = _stem(result.source)
             name, count = f"{stem}.mp4", 1
             while name in self._names:
                 count += 1
@@ -165,8 +191,24 @@ class Saver:
                 write_picture(self.folder / "crops" / f"{stem}_{index:03d}.png", result.image[top:bottom, left:right])
 
 
+def _stem(source: str) -> str:
+    """The name of a source without its ending, for names of files."""
+    stem = Path(source.replace(":", "")).stem
+    while len(os.fsencode(stem)) > _STEM_BYTES:
+        stem = stem[:-1]
+    return stem
+
+
+def _text(source: str) -> str:
+    """A source as tables name it, which are UTF-8: what is none in a file's name is shown as such."""
+    return os.fsencode(source).decode("utf-8", "replace")
+
+
 def write_picture(path: Path, image: np.ndarray) -> None:
-    """Write a JPEG or PNG file by the suffix, into a folder that is itself whole or not at all."""
+    """Write a JPEG or PNG file by the suffix, into a folder that is itself whole or not at all.
+
+    Raises AlfnetError for an image that the format cannot hold.
+    """
     if path.suffix == ".png":
         # For looking at: what is fast to write, a third of the time of `write_png`, and no promise about bytes.
         options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
@@ -175,5 +217,7 @@ def write_picture(path: Path, image: np.ndarray) -> None:
         options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     done, encoded = cv2.imencode(path.suffix, np.ascontiguousarray(image), options)
     if not done:
-        raise AlfnetError(f"{path.name}: OpenCV could not encode an image of {image.shape}")
+        raise AlfnetError(
+            f"an image of {image.shape[1]} x {image.shape[0]} px cannot be written as {path.suffix.removeprefix('.').upper()}"
+        )
     path.write_bytes(encoded.tobytes())

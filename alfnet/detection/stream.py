@@ -43,6 +43,8 @@ class Summary:
     seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
     """A message for every source that could not be read."""
+    not_written: list[str] = field(default_factory=list)
+    """A message for every source whose pictures, crops or video could not be written; its boxes are with the others'."""
     left_out: str | None = None
 
 
@@ -73,8 +75,8 @@ def detect_sources(
     `formats`: detections.json (COCO results), detections.txt (2018 format), detections.csv, pictures/, crops/, videos/.
     Image ids count what was read from 1, in the order of images.json.
 
-    A source that cannot be read, or a name that stands for nothing, is named in the summary and does not stop the others,
-    unless `strict`.
+    A source that cannot be read, or not be written as a picture or video, or a name that stands for nothing, is named in the
+    summary and does not stop the others, unless `strict`. A video whose frames change their size becomes several.
 
     Raises AlfnetError where every name stands for nothing, `out` holds something that alfnet did not write, or is an input,
     and where no source could be read; then what stood in `out` is still there.
@@ -103,7 +105,7 @@ def _run(
     summary: Summary,
 ) -> None:
     reading = _Pump(lambda: _read_all(sources.sources), "read")
-    saver = Saver(folder, formats)
+    saver = Saver(folder, formats, strict=strict)
     writing = _Writer(saver)
     total = len(sources.sources)
     started = time.perf_counter()
@@ -134,6 +136,7 @@ def _run(
     finally:
         reading.stop()
     writing.stop()
+    summary.not_written.extend(saver.failures.values())
     summary.seconds = time.perf_counter() - started
 
 

@@ -130,14 +130,24 @@ class VideoWriter:
         self.path, self.rate = path, rate
         self._container: Any = None
         self._stream: Any = None
+        self._start = 0.0
         self._last = -1
         self._size = (0, 0)
 
+    def takes(self, image: np.ndarray) -> bool:
+        """Whether a frame may be `image`: all have the size of the first."""
+        return self._container is None or _even_sides(image) == self._size
+
     def write(self, frame: Frame) -> None:
-        """Add a frame; all have the size of the first. Odd sides lose a row or column, which H.264 has not."""
+        """Add a frame; the first is shown at 0 s. Odd sides lose a row or column, which H.264 has not.
+
+        Raises AlfnetError for a frame of another size than the first, or of one that H.264 cannot have.
+        """
         import av
 
-        height, width = (side // 2 * 2 for side in frame.image.shape[:2])
+        height, width = _even_sides(frame.image)
+        if 0 in (height, width):
+            raise self._no_h264(frame.image, "no side may be below 2 px")
         if self._container is None:
             self._container = av.open(str(self.path), "w", format="mp4", options={"movflags": "+faststart"})
             # A fixed rate here is a header's word alone: the time stamps below say when a frame is shown.
@@ -147,18 +157,38 @@ class VideoWriter:
             self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
             self._stream.codec_context.time_base = _TIME_BASE
             self._size = (height, width)
+            self._start = frame.seconds
         if (height, width) != self._size:
             raise AlfnetError(f"{self.path.name}: the frames change their size at frame {frame.number}")
         encoded = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.image[:height, :width]), format="bgr24")
-        self._last = max(self._last + 1, round(frame.seconds / _TIME_BASE))
+        self._last = max(self._last + 1, round((frame.seconds - self._start) / _TIME_BASE))
         encoded.pts, encoded.time_base = self._last, _TIME_BASE
-        self._container.mux(self._stream.encode(encoded))
+        try:  # what writing to the disk raises is no fault of the frame
+            packets = self._stream.encode(encoded)
+        except av.FFmpegError as error:
+            raise self._no_h264(frame.image, _words(error)) from None
+        self._container.mux(packets)
 
     def close(self) -> None:
         """Write what is still in the encoder, and the index."""
         if self._container is not None:
             self._container.mux(self._stream.encode())
             self._container.close()
+
+    def abandon(self) -> None:
+        """Close the file as it is and delete it: for want of a whole one."""
+        # Without an end to what was begun: the encoder may not even have opened.
+        self._container = self._stream = None
+        self.path.unlink(missing_ok=True)
+
+    def _no_h264(self, image: np.ndarray, why: str) -> AlfnetError:
+        return AlfnetError(
+            f"frames of {image.shape[1]} x {image.shape[0]} px cannot be written as a video ({why}); leave video out of --save"
+        )
+
+
+def _even_sides(image: np.ndarray) -> tuple[int, int]:
+    return image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
 
 
 def _upright(image: np.ndarray, degrees: int) -> np.ndarray:

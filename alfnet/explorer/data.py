@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +17,8 @@ from alfnet.errors import AlfnetError
 from alfnet.evaluation.comparison import Comparison
 from alfnet.evaluation.error_kinds import FALSE_POSITIVE_MEANINGS, KINDS, MISS_MEANINGS, NAMES, UP_TO, ErrorKinds
 from alfnet.reading.ground_truth import GroundTruth
+
+log = logging.getLogger(__name__)
 
 MOST_CASES = 5000
 """So many cases a page holds; beyond, the surest false positives and the tallest misses stay."""
@@ -110,28 +114,101 @@ def comparison_data(comparison: Comparison, title: str, pictures: Mapping[int, s
 def find_pictures(ground_truth: GroundTruth, folder: Path, page: Path) -> dict[int, str]:
     """Return the addresses of the images below `folder`, by image id, relative to the page that is to show them.
 
-    Files are found by name, in whatever subfolder, with another suffix where a browser can show it. Raises AlfnetError
-    where the folder is none or holds none of the images.
+    An image is where its name says, seen from `folder`, be it with another suffix. Else it is the one file, in whatever
+    subfolder, that ends in the same folders and name for as long as any does, with a suffix that a browser shows. Where
+    several do, or it may be that of another image, it is left out, and a warning says so: folders often share names.
+
+    Raises AlfnetError where the folder is none, or no image can be told in it.
     """
     if not folder.is_dir():
         raise AlfnetError(f"{folder}: no such folder; name the one that holds the images")
-    wanted: dict[str, list[int]] = {}
-    for name, image_id in zip(ground_truth.file_names, ground_truth.image_ids.tolist(), strict=False):
-        if name:
-            wanted.setdefault(_stem(name), []).append(image_id)
-    found: dict[int, str] = {}
+    names = {
+        image_id: parts
+        for name, image_id in zip(ground_truth.file_names, ground_truth.image_ids.tolist(), strict=False)
+        if (parts := _parts(name))
+    }
+    below, stems = _Below(folder), {_without_suffix(parts)[-1] for parts in names.values()}
     for place, folders, files in os.walk(folder):
         folders.sort()
         for file in sorted(files):
-            if file.lower().endswith(SUFFIXES) and (ids := wanted.get(_stem(file))):
-                address = os.path.relpath(os.path.join(place, file), page.resolve().parent)
-                for image_id in ids:
-                    found.setdefault(image_id, quote(address.replace(os.sep, "/")))
+            if file.lower().endswith(SUFFIXES) and _stem(file) in stems:
+                below.add(place, file)
+    below.index(set(names.values()))
+    found: dict[int, str] = {}
+    unclear: list[int] = []
+    for image_id, parts in names.items():
+        path = below.path_of(parts)
+        if path is not None:
+            address = os.path.relpath(path, page.resolve().parent)
+            found[image_id] = quote(address.replace(os.sep, "/"))
+        elif below.holds_name_of(parts):
+            unclear.append(image_id)
+    example = "/".join(names[unclear[0]]) if unclear else ""
+    if not found and unclear:
+        raise AlfnetError(
+            f"{folder}: which pictures are those of the {len(ground_truth.image_ids)} images? Folders in it share names, "
+            f"e.g. of {example}; name the folder from which the file names of the ground truth lead to them"
+        )
     if not found:
-        names = [name for name in ground_truth.file_names if name]
-        example = f", e.g. {names[0]}" if names else " (the ground truth has no file names)"
-        raise AlfnetError(f"{folder}: none of the {len(ground_truth.image_ids)} images lies in it{example}")
+        first = next(("/".join(parts) for parts in names.values()), None)
+        which = f", e.g. {first}" if first else " (the ground truth has no file names)"
+        raise AlfnetError(f"{folder}: none of the {len(ground_truth.image_ids)} images lies in it{which}")
+    if unclear:
+        log.warning(
+            "%s: %s of the images have no picture on the page: it cannot be told which of the files of that name is theirs, "
+            "e.g. %s; name the folder from which the file names of the ground truth lead to them",
+            folder, f"{len(unclear):,}", example,
+        )  # fmt: skip
     return found
+
+
+Parts = tuple[str, ...]
+"""Of a path: the folders, and at last the file."""
+
+
+class _Below:
+    """The pictures below a folder, to be found by names that may begin at another folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._root = Path(os.path.abspath(folder)).parts
+        self._files: dict[Parts, list[str]] = {}  # by the whole path without its suffix
+        self._by_tail: dict[Parts, list[Parts]] = {}  # by the last parts of that, as many as the names have
+        self._whole: Counter[Parts] = Counter()  # how many of the names are so, but for their suffixes
+        self._names: Counter[Parts] = Counter()  # how many end so
+
+    def add(self, place: str, file: str) -> None:
+        """Add a picture; those of one folder in the order in which they are to be taken."""
+        key = (*Path(os.path.abspath(place)).parts, _stem(file))
+        self._files.setdefault(key, []).append(os.path.join(place, file))
+
+    def index(self, names: Collection[Parts]) -> None:
+        """Note all names that will be asked for, once all pictures are there."""
+        for name in names:
+            self._whole[_without_suffix(name)] += 1
+            self._names.update(_tails(_without_suffix(name)))
+        for key in self._files:
+            for tail in _tails(key):
+                if tail in self._names:
+                    self._by_tail.setdefault(tail, []).append(key)
+
+    def path_of(self, name: Parts) -> str | None:
+        """The picture of an image; None where there is none, or it cannot be told."""
+        stem = _without_suffix(name)
+        there = self._files.get(self._root + stem, [])
+        exact = [path for path in there if os.path.basename(path) == name[-1]]
+        if exact:
+            return exact[0]
+        if there and self._whole[stem] == 1:
+            return there[0]
+        tail = next((tail for tail in _tails(stem) if tail in self._by_tail), None)
+        if tail is None or self._names[tail] > 1 or len(self._by_tail[tail]) > 1:
+            return None
+        paths = self._files[self._by_tail[tail][0]]
+        return next((path for path in paths if os.path.basename(path) == name[-1]), paths[0])
+
+    def holds_name_of(self, name: Parts) -> bool:
+        """Whether there is a picture with the image's own name, in whatever subfolder."""
+        return _without_suffix(name)[-1:] in self._by_tail
 
 
 def _page(
@@ -239,5 +316,18 @@ def _short(value: Any) -> float:
     return int(rounded) if rounded == int(rounded) else rounded
 
 
-def _stem(name: str) -> str:
-    return name.replace("\\", "/").rsplit("/", 1)[-1].rsplit(".", 1)[0]
+def _parts(name: str) -> Parts:
+    return tuple(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
+
+
+def _without_suffix(parts: Parts) -> Parts:
+    return (*parts[:-1], _stem(parts[-1]))
+
+
+def _tails(parts: Parts) -> Iterator[Parts]:
+    """The last parts of a path, all of them first, the file alone at last."""
+    return (parts[start:] for start in range(len(parts)))
+
+
+def _stem(file: str) -> str:
+    return file.rsplit(".", 1)[0]

@@ -21,6 +21,7 @@ from onnx import TensorProto, compose, helper, numpy_helper
 
 from alfnet.boxes.anchors import anchors
 from alfnet.boxes.coding import constant
+from alfnet.errors import AlfnetError
 from alfnet.export.graph import DECODED_OUTPUTS, OUTPUTS, Decoder, DeployedNetwork, Grid
 from alfnet.export.settings import METADATA_KEY, ExportSettings
 from alfnet.network.alfnet import ALFNet
@@ -43,6 +44,8 @@ def onnx_model(
 
     `detect` and `test_step` (None: the last) are for `export.nms` alone, `calibration` (images (1, H, W, 3) uint8 of the
     input's channel order) for `export.int8`.
+
+    Raises AlfnetError for a backbone that cannot be exported for any size, where that is asked for.
     """
     height, width = export.size or _SIZE_FOR_TRACING
     proto = _network(DeployedNetwork(model, rgb=export.channels == "rgb", half=export.half), height, width)
@@ -93,14 +96,19 @@ def _exported(
 def _open_sizes(proto: onnx.ModelProto) -> None:
     """Make a graph that was traced at one size take any number of images, of any sides that are multiples of 64.
 
-    All its paddings are constants, so the traced size stands in the shapes of its reshapes alone. (The exporter can trace
-    open sizes itself, but reasons about them for minutes.)
+    All its paddings are constants, so the traced size stands in the shapes of its heads' reshapes alone. (The exporter can
+    trace open sizes itself, but reasons about them for minutes.)
+
+    Raises AlfnetError for a backbone that reshapes its maps, as transformers do: what such a shape means is not known.
     """
     shapes = {tensor.name: tensor for tensor in proto.graph.initializer}
     opened = set()
+    of_heads = _reshapes_before_outputs(proto.graph)
     for node in proto.graph.node:
         if node.op_type != "Reshape":
             continue
+        if node.output[0] not in of_heads:
+            raise AlfnetError("this backbone cannot be exported with --dynamic; give --height and --width")
         del node.attribute[:]  # allowzero: a 0 here means "as it is"
         if node.input[1] not in opened:
             values = numpy_helper.to_array(shapes[node.input[1]]).tolist()
@@ -115,6 +123,20 @@ def _open_sizes(proto: onnx.ModelProto) -> None:
         ):
             if name is not None:
                 dimensions[index].dim_param = name
+
+
+def _reshapes_before_outputs(graph: onnx.GraphProto) -> set[str]:
+    """The outputs of the reshapes behind which their values are put together only: those of the heads."""
+    makers = {name: node for node in graph.node for name in node.output}
+    found, waiting = set(), [value.name for value in graph.output]
+    while waiting:
+        name = waiting.pop()
+        node = makers.get(name)
+        if node is not None and node.op_type == "Reshape":
+            found.add(name)
+        elif node is not None and node.op_type in ("Concat", "Unsqueeze", "Cast"):
+            waiting.extend(node.input)
+    return found
 
 
 def _with_decoder(proto: onnx.ModelProto, model: ALFNet, export: ExportSettings) -> onnx.ModelProto:

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from alfnet.boxes.anchors import STRIDES
+from alfnet.detection.backend import padded_size
 from alfnet.errors import AlfnetError, extra_needed
 from alfnet.export.graph import OUTPUTS
 from alfnet.export.settings import METADATA_KEY, SUFFIXES, ExportSettings, Format, read_description
 from alfnet.network.alfnet import CHANNEL_MEANS
-from alfnet.network.origin import KEY, describe, origin_of
+from alfnet.network.origin import KEY, describe, origin_of, trained_frame
 from alfnet.network.settings import NetworkSettings
 
 Predictions = list[tuple[Tensor, Tensor]]
-STRIDE = STRIDES[-1]
 
 
 class ExportedBackend:
@@ -46,17 +46,11 @@ class ExportedBackend:
     def predict(self, images: np.ndarray) -> Predictions:
         """What every step predicts for uint8 images (N, H, W, 3), B G R: class logits (N, B), offsets (N, B, 4).
 
-        Sides that are no multiple of 64 are padded at the right and bottom with the mean colour, rounded to whole numbers.
-        Raises AlfnetError for a size that the file was not exported for.
+        Images are padded to `input_size` at the right and bottom with the mean colour, rounded to whole numbers.
+        Raises AlfnetError for images that are larger than the file was exported for.
         """
         height, width = images.shape[1:3]
-        size = (-(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE)
-        if self.export.size is not None and size != self.export.size:
-            wanted = f"{self.export.size[1]} x {self.export.size[0]}"
-            raise AlfnetError(
-                f"{self.path}: takes images of {wanted} px (width x height), not {width} x {height}; export it with "
-                f"--dynamic, or for this size"
-            )
+        size = self.input_size(height, width)
         if size != (height, width):
             padded = np.empty((len(images), *size, 3), np.uint8)
             padded[:] = np.rint(CHANNEL_MEANS).astype(np.uint8)
@@ -78,6 +72,18 @@ class ExportedBackend:
         if not (torch.isfinite(logits).all() and torch.isfinite(offsets).all()):
             raise AlfnetError(f"{self.path}: computes numbers that are not finite; it is damaged, export it again")
         return [(logits[:, step], offsets[:, step]) for step in range(self.settings.steps)]
+
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        """As `Backend.input_size`: the size of the export where it has one, else the next multiples of 64."""
+        size = self.export.size or padded_size(height, width)
+        if height > size[0] or width > size[1]:
+            is_frame = (height, width) == trained_frame(self.trained_on)
+            shrunk = " (the frame into which it shrinks larger images)" if is_frame else ""
+            raise AlfnetError(
+                f"{self.path}: takes images of at most {size[1]} x {size[0]} px (width x height), not {width} x {height}"
+                f"{shrunk}; export it with --dynamic, or for this size"
+            )
+        return size
 
     def bytes_needed(self, height: int, width: int) -> int:
         """Not known."""

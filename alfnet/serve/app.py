@@ -49,8 +49,8 @@ class Limits:
 
     bytes: int = 20_000_000
     """Of the body."""
-    pixels: int = 16_000_000
-    """Of the image."""
+    pixels: int = 2**24
+    """Of the image, its sides filled up to multiples of 64 where the detector does so."""
     seconds: float = 30.0
     """For sending the image, and again for the answer to it."""
     waiting: int = 8
@@ -167,8 +167,11 @@ def _answer(finder: Finder, limits: Limits, content: bytes, form: Form, score: f
     """Decode, look, and encode; in the detector's thread."""
     try:
         height, width = _checked_header(content, NAME).size
-        if height * width > limits.pixels:
-            raise HTTPException(413, f"{width} x {height} px: more than {limits.pixels:,} pixels are not taken here")
+        if (pixels := finder.pixels(height, width)) > limits.pixels:
+            filled = "" if pixels == height * width else f" ({pixels:,} with its sides filled up to multiples of 64)"
+            raise HTTPException(
+                413, f"{width} x {height} px{filled}: more than {limits.pixels:,} pixels are not taken here"
+            )
         image = decode_image(content, NAME)
         found = finder.find(image)
     except AlfnetError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,12 @@ class Finder:
     """The file's name, without its folder."""
     trained_on: Mapping[str, Any] = field(default_factory=dict)
     """What the file says of its training (`alfnet weights info`)."""
+
+    def pixels(self, height: int, width: int) -> int:
+        """How many pixels an image of this size takes at most on its way: its own, or those that it is padded to."""
+        if trained_frame(self.trained_on) is not None:  # no more than the frame goes through the network
+            return height * width
+        return math.prod(padded_size(height, width))
 
 
 def open_finder(
@@ -140,13 +147,18 @@ class OnnxFinder:
         return Detections(boxes[inside], found[inside, 5], self.step, height, width, image=image, bgr=True)
 
 
+def padded_size(height: int, width: int) -> tuple[int, int]:
+    """The next multiples of 64; as `alfnet.detection.backend.padded_size`, without torch."""
+    return -(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE
+
+
 def padded(image: np.ndarray, export: ExportSettings) -> np.ndarray:
     """An image (H, W, 3) B G R as an exported graph takes it: (1, H', W', 3), padded at the right and bottom.
 
     H' and W' are the next multiples of 64, or the size of the export; AlfnetError for an image that is larger.
     """
     height, width = image.shape[:2]
-    size = export.size or (-(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE)
+    size = export.size or padded_size(height, width)
     if height > size[0] or width > size[1]:
         raise AlfnetError(
             f"an image of {width} x {height} px (width x height): this detector takes at most {size[1]} x {size[0]}; "

@@ -24,6 +24,7 @@ from tools.gpu.material import (
     Sizes,
     Training,
     distance,
+    largest,
     make_batch,
     make_network,
     published,
@@ -111,7 +112,7 @@ def _check_backbone(
         report.check(f"{title}: predictions", off.predictions, DOUBLE_PREDICTIONS)
         report.check(f"{title}: loss", off.loss, DOUBLE_LOSS)
         of_all = f"{title}: gradients, the worst of {len(off.tensors)} tensors"
-        report.check(of_all, max(off.tensors.values()), DOUBLE_GRADIENTS)
+        report.check(of_all, largest(off.tensors.values()), DOUBLE_GRADIENTS)
         report.check(f"{title}: {sizes.updates} updates, losses", float(off.losses.max()), DOUBLE_LOSSES)
         report.check(f"{title}: {sizes.updates} updates, change of weights", off.changes, DOUBLE_CHANGES)
 
@@ -125,12 +126,12 @@ def _check_backbone(
         report.check(f"{title}: predictions", off.predictions, precision.predictions)
         report.check(f"{title}: loss", off.loss, precision.loss)
         # A head's gradient may hang on one activation at 0, as the backbone's hang on thousands: one measure for both.
-        gradients = max(FLOOR_GRADIENTS / FACTOR, *(max(each.heads, each.backbone) for each in own))
+        gradients = largest([FLOOR_GRADIENTS / FACTOR, *(largest([each.heads, each.backbone]) for each in own)])
         report.check_spread(f"{title}: gradients of the heads", off.heads, gradients, FACTOR)
         report.check_spread(f"{title}: gradients of the backbone", off.backbone, gradients, FACTOR)
-        losses = max(FLOOR_LOSSES / FACTOR, *(float(each.losses.max()) for each in own))
+        losses = largest([FLOOR_LOSSES / FACTOR, *(each.losses for each in own)])
         report.check_spread(f"{title}: {sizes.updates} updates, losses", float(off.losses.max()), losses, FACTOR)
-        changes = max(FLOOR_CHANGES / FACTOR, *(each.changes for each in own))
+        changes = largest([FLOOR_CHANGES / FACTOR, *(each.changes for each in own)])
         report.check_spread(f"{title}: {sizes.updates} updates, change of weights", off.changes, changes, FACTOR)
 
     for precision in precisions:

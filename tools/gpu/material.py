@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,7 +195,12 @@ def distance(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> float:
     pairs = list(zip(found, wanted, strict=True))
     difference = sum(float((one.double() - other.double()).square().sum()) for one, other in pairs)
     norm = sum(float(other.double().square().sum()) for _, other in pairs)
-    return float((difference / norm) ** 0.5) if norm else float(difference > 0)
+    return float((difference / norm) ** 0.5) if norm else float(difference != 0)  # which NaN is, too
+
+
+def largest(values: Iterable[Tensor | float]) -> float:
+    """The largest of numbers or of the elements of tensors; NaN where one is NaN, which Python's `max` may pass over."""
+    return float(torch.stack([torch.as_tensor(value, dtype=torch.float64).max() for value in values]).max())
 
 
 def synchronise(device: torch.device) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ class Report:
 
     def check(self, what: str, value: float, limit: float | None) -> None:
         """Add a check that passes where `value` is at most `limit`; one that is not finite fails. None: a figure."""
+        if self._not_finite(what, value):
+            return
         if limit is None:
             self.figure(what, f"{value:.2g}", "no limit")
             return
@@ -37,13 +40,23 @@ class Report:
     def check_spread(self, what: str, value: float, spread: float, factor: float) -> None:
         """Add a check that passes where `value` is at most `factor` times what rounding does on the CPU.
 
-        Where that is more than 1 rounding alone leaves nothing to be compared, and the value is a figure.
+        Where that is more than 1 rounding alone leaves nothing to be compared, and the value is a figure. What is not
+        finite fails in any case.
         """
+        if self._not_finite(what, value) or self._not_finite(f"{what}, the CPU's own by rounding", spread):
+            return
         own = f"{factor:g} x {spread:.2g}, the CPU's own by rounding"
         if factor * spread > 1:
             self.figure(what, f"{value:.2g}", f"no limit: {own}")
             return
         self._add(what, f"{value:.2g}", f"at most {own}", "passed" if value <= factor * spread else "FAILED")
+
+    def _not_finite(self, what: str, value: float) -> bool:
+        """Whether `value` is NaN or infinite: then a failed line says so."""
+        if math.isfinite(value):
+            return False
+        self._add(what, f"{value}", "a finite number", "FAILED")
+        return True
 
     def not_checked(self, what: str, why: str) -> None:
         """Add a check that could not be made here."""

@@ -25,6 +25,7 @@ from tools.gpu.material import (
     Sizes,
     Training,
     distance,
+    largest,
     machine_settings,
     make_batch,
     make_network,
@@ -86,10 +87,9 @@ def check_resume(report: Report, sizes: Sizes, device: torch.device) -> None:
             small_training(sizes, device, Path(other), stop_after=again + 1)
         except Stopped:
             resumed = small_training(sizes, device, Path(other))
-    largest = max(float((whole[name] - resumed[name]).abs().max()) for name in whole)
     report.check(
         f"{UPDATES} updates, stopped after {again + 1} and resumed after {again}: largest difference of a weight",
-        largest,
+        largest((whole[name] - resumed[name]).abs() for name in whole),
         1e-6,
     )
 
@@ -113,7 +113,7 @@ def check_devices(report: Report, sizes: Sizes, device: torch.device) -> None:
             if done.returncode:
                 raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])
         one, two = (load_file(folder / "state.safetensors") for folder in folders)
-    report.check(what, max(float((one[name] - two[name]).abs().max()) for name in one), 1e-4)
+    report.check(what, largest((one[name] - two[name]).abs() for name in one), 1e-4)
 
 
 def check_compile(report: Report, sizes: Sizes, device: torch.device) -> None:
