@@ -132,6 +132,7 @@ def test_all_formats_hold_the_same_boxes(detector: Detector, tmp_path: Path) -> 
     for row, other in zip(coco, expected, strict=True):
         assert row["image_id"] == other["image_id"]
         assert row["bbox"] == pytest.approx(other["bbox"], abs=2e-3)
+        assert row["file_name"] == images[row["image_id"] - 1]["file_name"]  # its number alone would tell nothing
     lines = (tmp_path / "out/detections.txt").read_text().splitlines()
     assert [[float(value) for value in line.split()] for line in lines] == [
         [row["image_id"], *row["bbox"], row["score"]] for row in coco

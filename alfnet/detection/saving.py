@@ -87,8 +87,10 @@ class Saver:
         self._describe(result)
         if Save.coco in self.formats:
             for row in coco_rows(found):
+                # The number only says which image came how far; by the name it is found among those of a ground truth.
+                named = row if result.frame is not None else row | {"file_name": _text(result.source)}
                 comma = "" if self._first_result else ","
-                self._files["detections.json"].write(comma + json.dumps(row, separators=(",", ":"), allow_nan=False))
+                self._files["detections.json"].write(comma + json.dumps(named, separators=(",", ":"), allow_nan=False))
                 self._first_result = False
         if Save.txt in self.formats:
             self._files["detections.txt"].write(text_lines(self.number, found))
