@@ -92,7 +92,7 @@ def _swap_in(temporary: Path, path: Path) -> None:
 
 def _is_stream(path: str) -> bool:
     """Whether `path` is no regular file, no folder and no new name: its content goes into it instead of replacing it."""
-    if path.startswith(("/dev/", "/proc/")) and os.path.exists(path):
+    if path.startswith(("/dev/", "/proc/")) and not path.startswith("/dev/shm/") and os.path.exists(path):
         return not os.path.isdir(path)
     try:
         mode = os.stat(path).st_mode

@@ -166,7 +166,7 @@ class PrepareSettings(Settings):
     category: str | None
     """coco: the category of people; null: it has one category only."""
     bytes: Positive | None
-    """Of the file that is fetched; null: not checked."""
+    """Of the file that is fetched or, a COCO file, read; null: not checked."""
     md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None
     height: Side
     """Of the frames, pixels. Larger images are shrunk to fit; the rest of a frame is grey."""

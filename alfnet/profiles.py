@@ -103,7 +103,8 @@ def _read(path: Path) -> dict[str, _Node]:
 def _nodes(positions: Any, content: dict[str, Any], lines: list[str]) -> dict[str, _Node]:
     nodes = {}
     for key, value in content.items():
-        row, _ = positions.lc.key(key)
+        known = positions.lc.data or {}
+        row = known[key][0] if key in known else 0  # a merged key (<<) stands elsewhere
         comment: list[str] = []
         while row > 0 and lines[row - 1].strip().startswith("#"):
             row -= 1

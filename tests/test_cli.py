@@ -79,6 +79,8 @@ def test_check_and_prune_find_what_removed_variants_left_and_nothing_else(folder
     for name, content in mine.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
+    network().save(folder / "outside/1/model.safetensors")
+    (folder / "models/archive").symlink_to(folder / "outside")
     listed = [
         "models/gone/model.safetensors",
         "deploy/gone/1/int8.onnx",
@@ -95,6 +97,7 @@ def test_check_and_prune_find_what_removed_variants_left_and_nothing_else(folder
     assert (folder / "models/resnet50-1s/model.safetensors").exists()
     assert not any((folder / name).exists() for name in listed)
     assert {name: (folder / name).read_text() for name in mine} == mine
+    assert (folder / "models/archive/1/model.safetensors").exists()
     (folder / "elsewhere/models/gone").mkdir(parents=True)
     network().save(folder / "elsewhere/models/gone/model.safetensors")
     alfnet("prune", "--yes", "--params", "../params.yaml", cwd=folder / "elsewhere")

@@ -26,6 +26,16 @@ def own(url: str) -> Params:
     return params.model_copy(update={"prepare": {"own": prepare}})
 
 
+def test_detectors_and_images_that_are_not_there_are_named(tmp_path: Path) -> None:
+    content = raw_params()
+    content["variants"]["old"] = {"backbone": "resnet50", "steps": 2, "weights": "weights/detectors/none.safetensors"}
+    (said,) = check_names(check_params(content, "p"), tmp_path / "params.yaml")
+    assert "variants.old.weights: weights/detectors/none.safetensors: no such file or folder" in said
+    (tmp_path / "weights/detectors").mkdir(parents=True)
+    (tmp_path / "weights/detectors/none.safetensors").touch()
+    assert check_names(check_params(content, "p"), tmp_path / "params.yaml") == []
+
+
 def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
     file = tmp_path / "people.json"
     (said,) = check_names(own(file.as_uri()), tmp_path / "params.yaml")

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,19 @@ def write_half(path: Path, *, folder: bool) -> None:
         else:
             temporary.write_text("half")
         raise TroubleError
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="no shared memory here")
+def test_files_in_shared_memory_are_files() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder) / "a.txt"
+        path.write_text("earlier")
+        with pytest.raises(TroubleError):
+            write_half(path, folder=False)
+        assert path.read_text() == "earlier"
+        before = path.stat().st_ino
+        write_text(path, "later")
+        assert path.stat().st_ino != before
 
 
 @pytest.mark.parametrize("folder", [False, True])

@@ -25,6 +25,7 @@ from alfnet.inspection.own_data import choose_frame, write_own_params
 from alfnet.inspection.run import check_path
 from alfnet.inspection.sheet import contact_sheet
 from alfnet.params import AnchorSettings, load_params
+from alfnet.preparation.fetch import md5_of
 
 ANCHORS = AnchorSettings(widths=[[16, 24], [32, 48], [64, 80], [128, 160]], ratio=0.41)
 
@@ -304,7 +305,12 @@ def test_from_a_coco_file_to_parameters(tmp_path: Path, monkeypatch: pytest.Monk
     assert params.prepare["own"].url == path.as_uri()
     assert (params.prepare["own"].images, params.data.category) == (str(tmp_path / "images"), "person")
     assert params.prepare["own"].height == params.data.height
+    written = out.read_text()
     write_own_params(path, None, None, out, force=False)  # its own file is written again
+    assert out.read_text() == written
+    path.write_text(path.read_text() + "\n")  # corrected
+    write_own_params(path, None, None, out, force=False)
+    assert load_params(out).prepare["own"].md5 == md5_of(path) != params.prepare["own"].md5  # so it is prepared anew
     write_own_params(many(tmp_path / "other"), None, None, out, force=False)  # and for another data set
     write_own_params(path, None, None, out, force=False)
     for line in ("seeds:", "  updates: 2000", "    height: 256"):
@@ -439,6 +445,22 @@ def test_archives_are_said_to_be_unpacked_and_unpacked(tmp_path: Path, small: No
         b""
     )
     assert unpack_images(tmp_path / "data") == 1
+    mine = tmp_path / "data" / "leftImg8bit" / "val" / "frankfurt" / "frankfurt_000000_000019_leftImg8bit.png"
+    mine.write_bytes(b"with faces made unrecognisable")
+    with pytest.raises(AlfnetError, match=r"1 images are there with another content .* 0 others written: delete them"):
+        unpack_images(tmp_path / "data")
+    assert mine.read_bytes() == b"with faces made unrecognisable"
+    mine.unlink()
+    whole = archive.read_bytes()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.writestr(mine.relative_to(tmp_path / "data").as_posix(), bytes(range(256)) * 40)
+    damaged = bytearray(archive.read_bytes())
+    start = damaged.index(b".png") + 4
+    damaged[start : start + 8] = b"\xff" * 8
+    archive.write_bytes(bytes(damaged))
+    with pytest.raises(AlfnetError, match="a damaged archive"):
+        unpack_images(tmp_path / "data")
+    archive.write_bytes(whole)
     archive.write_bytes(archive.read_bytes()[:-100])
     with pytest.raises(AlfnetError, match="a damaged archive"):
         unpack_images(tmp_path / "data")

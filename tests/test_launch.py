@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from dvc.repo import Repo
 from ruamel.yaml import YAML
 from submitit.core.utils import FailedJobError
 
@@ -475,6 +476,20 @@ def test_a_list_of_files_in_use_cut_short_is_dropped(tmp_path: Path, content: st
     path.write_text(content)
     assert mend_lock(tmp_path) is None
     assert not path.exists()
+
+
+def test_a_lock_file_that_dvc_is_writing_is_left_to_it(tmp_path: Path) -> None:
+    new_repository(tmp_path / "project")
+    (tmp_path / "project/dvc.lock").write_text("schema: '2.0'\nstages:\n  a:\n    cm")
+    with Repo(str(tmp_path / "project")).lock:
+        said = mend_lock(tmp_path / "project")
+    assert said is not None
+    assert "DVC is running here, perhaps writing it" in said
+    assert (tmp_path / "project/dvc.lock").exists()
+    said = mend_lock(tmp_path / "project")
+    assert said is not None
+    assert "DVC was stopped while it wrote it" in said
+    assert not (tmp_path / "project/dvc.lock").exists()
 
 
 def process_of_slurm_job(job: str) -> int:

@@ -170,7 +170,17 @@ def test_a_transfer_that_breaks_off_goes_on(tmp_path: Path, address: str) -> Non
     assert [before <= at - 250_000 for before, at in zip([0, *begun], begun, strict=False)] == [True] * 3
     assert fetch(address, tmp_path, expected_bytes=None, md5=md5) == path  # it is there: nothing is asked
     assert len(Server.asked) == 4
-    assert [file.name for file in tmp_path.iterdir()] == ["PennFudanPed.zip"]
+    assert [file.name for file in tmp_path.rglob("*.*")] == ["PennFudanPed.zip"]
+
+
+def test_files_of_one_name_from_two_addresses_are_two(
+    tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Server, "most", 10**7)
+    one = fetch(address, tmp_path, expected_bytes=None, md5=None)
+    monkeypatch.setattr(Server, "content", b"another")
+    other = fetch(address.replace("/Penn", "/b/Penn"), tmp_path, expected_bytes=None, md5=None)
+    assert (len(one.read_bytes()), other.read_bytes()) == (256 * 4096, b"another")
 
 
 def test_another_file_is_not_kept(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,4 +189,13 @@ def test_another_file_is_not_kept(tmp_path: Path, address: str, monkeypatch: pyt
         fetch(address, tmp_path, expected_bytes=None, md5="0" * 32)
     with pytest.raises(AlfnetError, match="7 was expected"):
         fetch(address, tmp_path, expected_bytes=7, md5=None)
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.rglob("*.*"))
+
+
+def test_a_coco_file_that_has_changed_is_not_prepared_unseen(tmp_path: Path) -> None:
+    path = tmp_path / "people.json"
+    path.write_text("{}")
+    with pytest.raises(AlfnetError, match=r"people\.json: has 2 bytes, 3 was expected: it has changed; .*--use"):
+        prepare(settings(path, format="coco", bytes=3), tmp_path / "out", downloads=tmp_path)
+    with pytest.raises(AlfnetError, match="has the MD5 checksum 99914b932bd37a50b983c5e7c90ae93b"):
+        prepare(settings(path, format="coco", md5="0" * 32), tmp_path / "out", downloads=tmp_path)

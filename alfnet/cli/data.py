@@ -143,6 +143,8 @@ def data_anchors(
     if cache == TRAINING_CACHE:  # another one is taken as it is
         _check_cache(cache, params, params_file)
     sizes = pedestrian_sizes(images)
+    if not len(sizes):
+        raise AlfnetError(f"{cache}: there is no pedestrian in it, so anchors cannot be fitted; annotate some")
     scales = training_scales(images, params.train.augment)
     trained = (sizes[:, None] * scales[..., None]).reshape(-1, 2)
     present = params.head.anchors

@@ -83,7 +83,7 @@ def check_names(params: Params, params_file: Path) -> list[str]:
     from alfnet.preparation.fetch import local_path
 
     addresses = {f"prepare.{name}.url": one.url for name, one in params.prepare.items()}
-    used = {variant.backbone for variant in params.variants.values() if variant.weights is None}
+    used = dict.fromkeys(variant.backbone for variant in params.variants.values() if variant.weights is None)
     for name in used:
         settings = params.backbones[name]
         if settings.init == "download" and settings.url is not None:
@@ -97,6 +97,13 @@ def check_names(params: Params, params_file: Path) -> list[str]:
         if file is not None and not file.exists():
             missing.append(
                 f"{params_file}: {key}: {file}: no such file or folder; a stage that reads it will stop: correct it"
+            )
+    files = {f"variants.{name}.weights": variant.weights for name, variant in params.variants.items()}
+    files |= {f"prepare.{name}.images": one.images for name, one in params.prepare.items()}
+    for key, place in files.items():
+        if place is not None and not (params_file.parent / place).exists():
+            missing.append(
+                f"{params_file}: {key}: {place}: no such file or folder; a stage that reads it will stop: correct it"
             )
     start = params.train.init_from
     if start is not None and not (params_file.parent / start).is_file():

@@ -62,8 +62,8 @@ def leftovers(params: Params, root: Path) -> list[Path]:
     found: list[Path] = []
     for place, names in _WRITTEN.items():
         for entry in sorted((root / place).glob("*")):
-            if entry.stem in params.variants or entry.name in params.variants:
-                continue
+            if entry.stem in params.variants or entry.name in params.variants or entry.is_symlink():
+                continue  # a link leads to somebody's own files
             candidates = [entry] if entry.is_file() else sorted(path for path in entry.rglob("*") if path.is_file())
             for path in candidates:
                 name = entry.suffix if entry.is_file() else path.name

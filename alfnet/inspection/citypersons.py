@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from alfnet.annotations.citypersons import ImageAnnotations, read_mat
 from alfnet.annotations.citypersons_json import SUFFIX, read_citypersons
 from alfnet.annotations.images import Split
 from alfnet.errors import AlfnetError
-from alfnet.files import atomic_path
+from alfnet.files import write_bytes
 from alfnet.images import read_image
 from alfnet.inspection.findings import Findings, plural, some
 
@@ -80,12 +81,14 @@ def check_citypersons(folder: Path, progress: Callable[[int], None] | None = Non
 def unpack_images(folder: Path, progress: Callable[[int, int], None] | None = None) -> int:
     """Unpack train and val of leftImg8bit_trainvaltest.zip beside it; return the number of images written.
 
-    Images that are there with their whole size are kept, so that the same command goes on after an interruption.
-    Raises AlfnetError where the archive is missing, cut short or damaged.
+    Images that are there with their whole size are kept, and those that some program wrote in part are written whole, so
+    that the same command goes on after an interruption. Raises AlfnetError where the archive is missing, cut short or
+    damaged, and in the end where images of another content are there: they are somebody's own.
     """
     path = next(iter(sorted(folder.rglob(IMAGE_ZIP))), None)
     if path is None:
         raise AlfnetError(f"{folder}: no {IMAGE_ZIP} in it; get it from https://www.cityscapes-dataset.com")
+    different: list[str] = []
     try:
         with zipfile.ZipFile(path) as archive:
             members = [entry for entry in archive.infolist() if _MEMBER.match(entry.filename)]
@@ -93,18 +96,31 @@ def unpack_images(folder: Path, progress: Callable[[int, int], None] | None = No
             for number, entry in enumerate(members, start=1):
                 target = path.parent / entry.filename
                 if not target.is_file() or target.stat().st_size != entry.file_size:
-                    with archive.open(entry) as source, atomic_path(target) as temporary:
-                        temporary.write_bytes(source.read())
-                    written += 1
+                    content = archive.read(entry)
+                    if target.exists() and not _is_begin(target, content):
+                        different.append(entry.filename)
+                    else:
+                        write_bytes(target, content)
+                        written += 1
                 if progress is not None:
                     progress(number, len(members))
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise AlfnetError(f"{path}: a damaged archive ({error}); fetch it again") from None
     if not members:
         raise AlfnetError(
             f"{path}: no images leftImg8bit/train/<city>/*{_IMAGE_SUFFIX} in it; is it Cityscapes' archive?"
         )
+    if different:
+        raise AlfnetError(
+            f"{path}: {len(different)} images are there with another content than in the archive, e.g. {different[0]}; they were "
+            f"left as they are and {written} others written: delete them to unpack them anew"
+        )
     return written
+
+
+def _is_begin(path: Path, content: bytes) -> bool:
+    """Whether a file holds the begin of `content`, as an interrupted program leaves it."""
+    return path.is_file() and path.stat().st_size < len(content) and content.startswith(path.read_bytes())
 
 
 def _first_files(folder: Path, most: int = 2000) -> list[Path]:

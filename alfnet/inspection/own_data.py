@@ -16,6 +16,7 @@ from alfnet.errors import AlfnetError
 from alfnet.files import write_text
 from alfnet.inspection.findings import plural
 from alfnet.params import check_params
+from alfnet.preparation.fetch import md5_of
 from alfnet.preparation.prepare import prepared_name
 from alfnet.profiles import load_profile, merged_text, profiles
 
@@ -44,6 +45,8 @@ def write_own_params(path: Path, images: Path | None, category: str | None, out:
         url=path.resolve().as_uri(),
         images=str(folder.resolve()),
         category=load_coco(path, category).category if category is not None else None,
+        size=path.stat().st_size,
+        md5=md5_of(path),
         height=height,
         width=width,
     )
@@ -71,13 +74,16 @@ def _is_as_written(text: str) -> bool:
         return True
     try:
         own = YAML(typ="safe").load(text)["prepare"]["own"]
-        return text == _parameters(**{key: own[key] for key in ("url", "images", "category", "height", "width")})
+        given = {key: own[key] for key in ("url", "images", "category", "md5", "height", "width")}
+        return text == _parameters(size=own["bytes"], **given)
     except (YAMLError, KeyError, TypeError):
         return False
 
 
-def _parameters(*, url: str, images: str, category: str | None, height: int, width: int) -> str:
-    """The text of the profile `own` with a place, a category and a frame."""
+def _parameters(
+    *, url: str, images: str, category: str | None, size: int | None, md5: str | None, height: int, width: int
+) -> str:
+    """The text of the profile `own` with a place and what the file there holds, a category and a frame."""
     from io import StringIO
 
     from ruamel.yaml import YAML
@@ -86,6 +92,7 @@ def _parameters(*, url: str, images: str, category: str | None, height: int, wid
     content = yaml.load(merged_text("own"))
     prepare = content["prepare"]["own"]
     prepare["url"], prepare["images"], prepare["category"] = url, images, category
+    prepare["bytes"], prepare["md5"] = size, md5  # so that another content is prepared anew
     for section in (prepare, content["data"]):
         section["height"], section["width"] = height, width
     text = StringIO()

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -44,17 +45,31 @@ def mend_lock(root: Path) -> str | None:
     """
     _drop_broken_list(root / ".dvc" / "tmp" / "rwlock")
     path = root / "dvc.lock"
-    fault = lock_fault(path)
-    if fault is None:
+    if (fault := lock_fault(path)) is None:
         return None
+    from dvc.lock import LockError
+
     aside = root / ".scratch" / "dvc.lock.broken"
-    aside.parent.mkdir(exist_ok=True)
-    os.replace(path, aside)
+    try:
+        with _dvcs_lock(root):  # a DVC that runs may just be writing it
+            if (fault := lock_fault(path)) is None:
+                return None
+            aside.parent.mkdir(exist_ok=True)
+            os.replace(path, aside)
+    except LockError:
+        return f"{path.name} {fault}, and DVC is running here, perhaps writing it: look again when that has ended"
     return (
         f"{path.name} {fault}: DVC was stopped while it wrote it. It is now {aside.relative_to(root)}; "
         "the next dvc repro restores every stage from the run cache (or take the last committed one: "
         "git checkout dvc.lock)"
     )
+
+
+def _dvcs_lock(root: Path) -> AbstractContextManager[Any]:
+    """What DVC holds while it works on the folder; it is not waited for long. Nothing where no DVC can work."""
+    from dvc.repo import Repo
+
+    return Repo(str(root)).lock if (root / ".dvc").is_dir() else nullcontext()
 
 
 def leave_out(path: Path, unneeded: Callable[[str], bool]) -> None:

@@ -31,17 +31,19 @@ def fetch(
     md5: str | None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Path:
-    """Return the path of a file that `url` (https://) names, fetched into `folder` unless it lies there already.
+    """Return the path of a file that `url` (https://) names, fetched below `folder` unless it lies there already.
 
-    What has come before a transfer broke off stays there as NAME.part, and the next call asks for the rest only. The file
-    gets its name when size and checksum are as expected, each where known. Raises AlfnetError otherwise.
+    It lies in a folder for this very address, since others may end in the same name. What has come before a transfer broke
+    off stays there as NAME.part, and the next call asks for the rest only. The file gets its name when size and checksum are
+    as expected, each where known. Raises AlfnetError otherwise.
     """
     import requests
 
     check_address(url)
     name = Path(urllib.parse.urlsplit(url).path).name or "download"
+    folder = folder / hashlib.sha256(url.encode()).hexdigest()[:12]
     whole, part = folder / name, folder / f"{name}.part"
-    if whole.is_file() and _fault(whole, expected_bytes, md5) is None:
+    if whole.is_file() and file_fault(whole, expected_bytes, md5) is None:
         return whole
     folder.mkdir(parents=True, exist_ok=True)
     have = part.stat().st_size if part.is_file() else 0
@@ -75,7 +77,7 @@ def fetch(
         ) from None
     if total is not None and have < total:
         raise AlfnetError(f"{url}: broke off after {have} of {total} bytes; run the same command again to go on")
-    fault = _fault(part, expected_bytes, md5)
+    fault = file_fault(part, expected_bytes, md5)
     if fault is not None:
         part.unlink()
         raise AlfnetError(f"{url}: {fault}; correct url, bytes or md5 in params.yaml, or fetch the file by hand")
@@ -83,13 +85,17 @@ def fetch(
     return whole
 
 
-def _fault(path: Path, expected_bytes: int | None, md5: str | None) -> str | None:
+def file_fault(path: Path, expected_bytes: int | None, md5: str | None) -> str | None:
+    """How a file departs from the size and the MD5 that are known of it; None where not at all."""
     size = path.stat().st_size
     if expected_bytes is not None and size != expected_bytes:
         return f"has {size} bytes, {expected_bytes} was expected"
-    if md5 is not None:
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-        if digest != md5.lower():
-            return f"has the MD5 checksum {digest}, {md5} was expected"
+    if md5 is not None and (digest := md5_of(path)) != md5.lower():
+        return f"has the MD5 checksum {digest}, {md5} was expected"
     return None
+
+
+def md5_of(path: Path) -> str:
+    """The MD5 of a file's content, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

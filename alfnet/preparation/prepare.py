@@ -10,6 +10,7 @@ from __future__ import annotations
 import posixpath
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from alfnet.errors import AlfnetError
 from alfnet.files import atomic_path, write_bytes, write_json
 from alfnet.images import decode_image, encode_png, read_image, shrink_to_frame
 from alfnet.params import PrepareSettings
-from alfnet.preparation.fetch import fetch, local_path
+from alfnet.preparation.fetch import fetch, file_fault, local_path
 
 _DECIMALS = 3  # of a scaled coordinate
 _ARCHIVE_BYTES = 2**31  # of all files of an archive, unpacked
@@ -104,6 +105,11 @@ def _entries(
             raise AlfnetError(
                 f"{settings.url}: a COCO file was expected, file:///path/to/file.json, or a folder of them with images"
             )
+        if source.is_file() and (fault := file_fault(source, settings.bytes, settings.md5)) is not None:
+            raise AlfnetError(
+                f"{source}: {fault}: it has changed; look at it and take it anew with: alfnet data check FILE --images FOLDER "
+                "--use, or correct bytes and md5 of prepare.<name>"
+            )
         return _coco_entries(source, settings.images, settings.category)
     if source is None:
         source = fetch(settings.url, downloads, expected_bytes=settings.bytes, md5=settings.md5, progress=progress)
@@ -166,5 +172,5 @@ def _content(archive: zipfile.ZipFile, name: str, source: Path) -> bytes:
     try:
         with archive.open(name) as file:
             return file.read()
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
         raise AlfnetError(f"{source}: {name} in it is damaged ({error}); copy or fetch it again") from None
