@@ -87,7 +87,8 @@ def test_comments_go_with_their_values(folder: Path) -> None:
 
 
 def test_keys_may_be_merged_in(folder: Path) -> None:
-    text = "profile: mine\nvariants:\n  a: &a\n    backbone: mobilenet\n    steps: 1\n  b:\n    <<: *a\n    # One more.\n    steps: 2\n"
+    text = "profile: mine\nvariants:\n  a: &a\n    backbone: mobilenet\n    steps: 1\n"
+    text += "  b:\n    <<: *a\n    # One more.\n    steps: 2\n"
     lines = [line.strip() for line in merged(folder, text).splitlines()]
     assert lines[lines.index("b:") :][:4] in (
         ["b:", "backbone: mobilenet", "# One more.", "steps: 2"],
