@@ -80,7 +80,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from alfnet.errors import exit_with_message
 from alfnet.launch.run import Options, launch
-params = SimpleNamespace(variants=["a", "b"], seeds=[1, 2], runtime="portable")
+machine = SimpleNamespace(accelerator="cpu", devices=1)
+params = SimpleNamespace(variants=["a", "b"], seeds=[1, 2], runtime="portable", machine=machine)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, perhaps these tests, ignore it
 @exit_with_message
 def main():
@@ -144,13 +145,14 @@ def process_of(folder: Path, name: str) -> int:
     return int((folder.parent / "state" / name).read_text().split()[-1])
 
 
-def wait_for(path: Path) -> None:
-    wait_until(path.exists)
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    wait_until(path.exists, process)
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 900) -> None:
+def wait_until(true: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 900) -> None:
     deadline = time.monotonic() + seconds
     while not true():
+        assert process.poll() is None or true(), f"ended before its time: {process.communicate()[0]}"
         assert time.monotonic() < deadline, "does not come"
         time.sleep(0.05)
 
@@ -182,12 +184,12 @@ def test_a_failing_job_leaves_the_others_running_and_names_its_log(toy: Path) ->
 
 def test_a_killed_job_starts_again_and_an_interrupted_launch_stops_its_jobs(toy: Path) -> None:
     process = start(toy, jobs=1, TOY_WAITS="a-1")  # it waits for a file that never comes
-    wait_for(toy.parent / "state/train-a-1")
+    wait_for(toy.parent / "state/train-a-1", process)
     (group,) = toy.glob(".scratch/launch/*/trees/a-1.group")
     os.killpg(int(group.read_text()), signal.SIGKILL)
-    wait_until(lambda: runs(toy, "train-a-1") == 2)
+    wait_until(lambda: runs(toy, "train-a-1") == 2, process)
     os.kill(process_of(toy, "train-a-1"), signal.SIGKILL)  # as for want of memory: DVC says that the stage failed
-    wait_until(lambda: runs(toy, "train-a-1") == 3)
+    wait_until(lambda: runs(toy, "train-a-1") == 3, process)
     third = int(group.read_text())
     process.send_signal(signal.SIGINT)
     code, output = end(process)
@@ -201,7 +203,7 @@ def test_a_killed_job_starts_again_and_an_interrupted_launch_stops_its_jobs(toy:
 @pytest.mark.long
 def test_what_a_killed_launch_left_goes_with_the_next(toy: Path) -> None:
     process = start(toy, jobs=1, TOY_WAITS="a-1")
-    wait_for(toy.parent / "state/train-a-1")
+    wait_for(toy.parent / "state/train-a-1", process)
     (group,) = toy.glob(".scratch/launch/*/trees/a-1.group")
     working = int(group.read_text())
     process.kill()
@@ -219,7 +221,7 @@ def test_what_a_killed_launch_left_goes_with_the_next(toy: Path) -> None:
 
 def test_the_jobs_of_a_killed_launch_are_stopped_before_their_folders_go(toy: Path) -> None:
     process = start(toy, jobs=1, TOY_WAITS="a-1")
-    wait_for(toy.parent / "state/train-a-1")
+    wait_for(toy.parent / "state/train-a-1", process)
     (group,) = toy.glob(".scratch/launch/*/trees/a-1.group")
     working = int(group.read_text())
     process.kill()
@@ -233,7 +235,7 @@ def test_the_jobs_of_a_killed_launch_are_stopped_before_their_folders_go(toy: Pa
 def test_a_launch_whose_reader_is_gone_stops_its_jobs(toy: Path) -> None:
     """As of `alfnet launch 2>&1 | head`, or of a terminal that was closed."""
     process = start(toy, jobs=1, TOY_WAITS="a-1")
-    wait_for(toy.parent / "state/train-a-1")
+    wait_for(toy.parent / "state/train-a-1", process)
     (group,) = toy.glob(".scratch/launch/*/trees/a-1.group")
     working = int(group.read_text())
     assert process.stdout is not None
@@ -530,13 +532,13 @@ def test_slurm_jobs_that_are_killed_run_again(toy: Path, node: None) -> None:
     launched = start(toy, on="slurm", TOY_WAITS="a-1 a-2")
     try:
         for name in ("a-1", "a-2"):
-            wait_for(toy.parent / f"state/train-{name}")
+            wait_for(toy.parent / f"state/train-{name}", launched)
         submitted = next(toy.glob(".scratch/launch/*/slurm-jobs")).read_text().split()
         assert len(submitted) == 4
         assert len({job.split("_")[0] for job in submitted}) == 1, "one array"
         subprocess.run(["scancel", "--signal=KILL", "--full", submitted[0]], check=True)
         os.kill(process_of_slurm_job(submitted[1]), signal.SIGKILL)
-        wait_until(lambda: runs(toy, "train-a-1") == 2 and runs(toy, "train-a-2") == 2)
+        wait_until(lambda: runs(toy, "train-a-1") == 2 and runs(toy, "train-a-2") == 2, launched)
         (toy.parent / "state/go").touch()
         code, output = end(launched)
     finally:
@@ -568,7 +570,7 @@ def test_slurm_gives_the_bytes_of_a_serial_run(tmp_path: Path, node: None) -> No
         start_new_session=True,
     )  # fmt: skip
     try:
-        wait_until(lambda: bool(list((folder / ".scratch").glob("mobilenet-2s-1-*/*.ckpt"))), 900)
+        wait_until(lambda: bool(list((folder / ".scratch").glob("mobilenet-2s-1-*/*.ckpt"))), launched)
         (job,) = next(folder.glob(".scratch/launch/*/slurm-jobs")).read_text().split()[1:]
         subprocess.run(["scancel", "--signal=KILL", "--full", job], check=True)
         output, _ = launched.communicate(timeout=1800)
