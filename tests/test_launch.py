@@ -200,8 +200,8 @@ def test_a_killed_job_starts_again_and_an_interrupted_launch_stops_its_jobs(toy:
     assert len(run("git", "worktree", "list", cwd=toy).stdout.splitlines()) == 1
 
 
-@pytest.mark.long
-def test_what_a_killed_launch_left_goes_with_the_next(toy: Path) -> None:
+def killed_launch(toy: Path) -> tuple[Path, int]:
+    """Kill a launch alone, whose job waits for ever; the file that names the job's group of processes, and the group."""
     process = start(toy, jobs=1, TOY_WAITS="a-1")
     wait_for(toy.parent / "state/train-a-1", process)
     (group,) = toy.glob(".scratch/launch/*/trees/a-1.group")
@@ -209,6 +209,12 @@ def test_what_a_killed_launch_left_goes_with_the_next(toy: Path) -> None:
     process.kill()
     process.wait()
     assert is_alive(working)
+    return group, working
+
+
+@pytest.mark.long
+def test_what_a_killed_launch_left_goes_with_the_next(toy: Path) -> None:
+    _, working = killed_launch(toy)
     assert len(run("git", "worktree", "list", cwd=toy).stdout.splitlines()) == 2
     (toy.parent / "state/go").touch()
     code, output = end(start(toy, jobs=4))
@@ -220,13 +226,7 @@ def test_what_a_killed_launch_left_goes_with_the_next(toy: Path) -> None:
 
 
 def test_the_jobs_of_a_killed_launch_are_stopped_before_their_folders_go(toy: Path) -> None:
-    process = start(toy, jobs=1, TOY_WAITS="a-1")
-    wait_for(toy.parent / "state/train-a-1", process)
-    (group,) = toy.glob(".scratch/launch/*/trees/a-1.group")
-    working = int(group.read_text())
-    process.kill()
-    process.wait()
-    assert is_alive(working)
+    group, working = killed_launch(toy)
     assert not works_in(working, toy.parent / "elsewhere")
     assert [folder.name for folder in remove_left(toy, toy / ".scratch/launch")] == [group.parents[1].name]
     assert not is_alive(working)
