@@ -180,7 +180,8 @@ class BackboneSettings(Settings):
     width: Annotated[float, Field(gt=0, le=1)]
     """Multiplies the numbers of channels; 1.0 as published."""
     url: str | None
-    """Keras 2 HDF5 file (https:// or file://), for init: download."""
+    """For init: download, a Keras 2 HDF5 file, or a weight file of alfnet's (.safetensors), of a detector too, whose backbone is
+    taken: https://, file://, or a path in the project."""
     bytes: Positive | None
     md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None
     batch_norm: Literal["fixed", "trained"]

@@ -65,3 +65,14 @@ def test_backbones_are_models_of_timm(tmp_path: Path) -> None:
         check_names(params, tmp_path / "params.yaml")
     del params.variants["b-1s"]  # what no variant uses does not matter
     assert check_names(params, tmp_path / "params.yaml") == []
+
+
+def test_the_file_of_a_backbone_in_the_project_is_there(tmp_path: Path) -> None:
+    file = "weights/pretrained/mobilenet.safetensors"
+    changes = {"backbones__mobilenet__init": "download", "backbones__mobilenet__url": file}
+    params = check_params(raw_params(variants=("mobilenet-1s",), **changes), "params.yaml")
+    (said,) = check_names(params, tmp_path / "params.yaml")
+    assert f"backbones.mobilenet.url: {file}: no such file or folder" in said
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).touch()
+    assert check_names(params, tmp_path / "params.yaml") == []

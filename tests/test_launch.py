@@ -200,21 +200,47 @@ def test_a_killed_job_starts_again_and_an_interrupted_launch_stops_its_jobs(toy:
     assert len(run("git", "worktree", "list", cwd=toy).stdout.splitlines()) == 1
 
 
-def killed_launch(toy: Path) -> tuple[Path, int]:
-    """Kill a launch alone, whose job waits for ever; the file that names the job's group of processes, and the group."""
+@contextlib.contextmanager
+def killed_launch(toy: Path, *, with_job: bool) -> Iterator[tuple[Path, int]]:
+    """Kill a launch, whose job waits for ever; the file that names the job's group of processes, and the group.
+
+    with_job: the process that watches the job hangs, as one on another machine might.
+    """
     process = start(toy, jobs=1, TOY_WAITS="a-1")
     wait_for(toy.parent / "state/train-a-1", process)
     (group,) = toy.glob(".scratch/launch/*/trees/a-1.group")
     working = int(group.read_text())
+    watching = int(Path(f"/proc/{working}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    if with_job:
+        os.kill(watching, signal.SIGSTOP)
     process.kill()
     process.wait()
     assert is_alive(working)
-    return group, working
+    try:
+        yield group, working
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(watching, signal.SIGKILL)
+
+
+def test_a_killed_launch_takes_its_jobs_along(toy: Path) -> None:
+    with killed_launch(toy, with_job=False) as (group, working):
+        until = time.monotonic() + 60
+        while (is_alive(working) or group.exists()) and time.monotonic() < until:
+            time.sleep(0.1)
+        assert not is_alive(working)
+        (log,) = toy.glob(".scratch/launch/*/logs/*_log.out")
+        assert "the launch has ended, and this job with it" in log.read_text()
+    assert runs(toy, "detect-a-1") == 0
 
 
 @pytest.mark.long
 def test_what_a_killed_launch_left_goes_with_the_next(toy: Path) -> None:
-    _, working = killed_launch(toy)
+    with killed_launch(toy, with_job=True) as (_, working):
+        _removed_by_the_next(toy, working)
+
+
+def _removed_by_the_next(toy: Path, working: int) -> None:
     assert len(run("git", "worktree", "list", cwd=toy).stdout.splitlines()) == 2
     (toy.parent / "state/go").touch()
     code, output = end(start(toy, jobs=4))
@@ -226,10 +252,10 @@ def test_what_a_killed_launch_left_goes_with_the_next(toy: Path) -> None:
 
 
 def test_the_jobs_of_a_killed_launch_are_stopped_before_their_folders_go(toy: Path) -> None:
-    group, working = killed_launch(toy)
-    assert not works_in(working, toy.parent / "elsewhere")
-    assert [folder.name for folder in remove_left(toy, toy / ".scratch/launch")] == [group.parents[1].name]
-    assert not is_alive(working)
+    with killed_launch(toy, with_job=True) as (group, working):
+        assert not works_in(working, toy.parent / "elsewhere")
+        assert [folder.name for folder in remove_left(toy, toy / ".scratch/launch")] == [group.parents[1].name]
+        assert not is_alive(working)
 
 
 def test_a_launch_whose_reader_is_gone_stops_its_jobs(toy: Path) -> None:

@@ -13,7 +13,7 @@ from alfnet.network.origin import trained_frame
 from alfnet.network.weight_files import read_weights
 from alfnet.params import Params, check_params
 from tests.test_formats_through_the_pipeline import cross_validation, parameters
-from tools.photos import AUGMENT, DETECT, FRAME, THRESHOLDS, TRAIN, pack, settings
+from tools.photos import AUGMENT, CROP, DETECT, FRAME, THRESHOLDS, TRAIN, pack, settings
 
 
 def test_a_packed_detector_is_half_as_large_and_says_how_it_is_used(tmp_path: Path, root: Path) -> None:
@@ -46,7 +46,8 @@ def test_it_is_trained_on_every_photograph(tmp_path: Path) -> None:
     assert changed["augment"]["scale"] == AUGMENT["scale"]
     assert changed["targets"]["thresholds"]["2"] == THRESHOLDS
     assert on_all.thresholds("mobilenet-2s")[1].upper == THRESHOLDS[1]["upper"]
-    assert (on_all.data.height, on_all.train.augment.height) == (FRAME[0], FRAME[0])
+    assert (on_all.data.height, on_all.data.width) == FRAME
+    assert (on_all.train.augment.height, on_all.train.augment.width) == CROP
 
 
 def test_photographs_in_another_frame_are_refused(tmp_path: Path) -> None:

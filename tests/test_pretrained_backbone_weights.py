@@ -11,9 +11,10 @@ import torch
 from alfnet.errors import AlfnetError
 from alfnet.network.alfnet import ALFNet, load_backbone_weights, read_network_settings, write_first_weights
 from alfnet.network.settings import NetworkSettings
-from alfnet.network.weight_files import read_weights
+from alfnet.network.weight_files import read_weights, write_weights
 from alfnet.params import AnchorSettings, BackboneSettings
 from alfnet.pretrained.backbone_weights import make_backbone
+from alfnet.profiles import load_profile
 
 REAL = Path("data/weights/mobilenet_2_5_224_tf_no_top.h5")
 
@@ -127,6 +128,68 @@ def test_wrong_download_leaves_the_earlier_file(
     assert out.read_text() == "earlier"
 
 
+def trained(width: float = 0.125) -> ALFNet:
+    network = model(width=width)
+    network.initialise(np.random.Generator(np.random.PCG64(3)))
+    return network
+
+
+def own_settings(path: str, **changes: object) -> BackboneSettings:
+    return backbone_settings(**{"init": "download", "url": path} | changes)
+
+
+@pytest.mark.parametrize("kind", ["detector", "backbone", "half"])
+def test_backbone_of_a_file_of_this_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """A detector's or a backbone's, by a path in the project; half precision becomes float32."""
+    monkeypatch.chdir(tmp_path)
+    network, path = trained(), Path("weights/pretrained/a.safetensors")
+    path.parent.mkdir(parents=True)
+    if kind == "detector":
+        network.save(path)
+    else:
+        tensors = {name: t.half() if kind == "half" else t for name, t in network.backbone.state_dict().items()}
+        write_weights(path, "backbone", tensors, {"backbone": "mobilenet", "width": 0.125, "init": "download"})
+    md5 = hashlib.md5(path.read_bytes()).hexdigest()
+    make_backbone(own_settings(str(path), md5=md5), "mobilenet", tmp_path / "out.safetensors")
+    filled = model()
+    load_backbone_weights(filled, tmp_path / "out.safetensors")
+    for name, tensor in filled.backbone.state_dict().items():
+        assert tensor.dtype == network.backbone.state_dict()[name].dtype
+        torch.testing.assert_close(tensor, network.backbone.state_dict()[name], rtol=1e-3, atol=1e-6)
+    assert read_weights(tmp_path / "out.safetensors", "backbone")[1]["init"] == "download"
+
+
+def test_files_that_hold_no_such_backbone_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "out.safetensors"
+    out.write_text("earlier")
+    trained().save("d.safetensors")
+    make_backbone(backbone_settings(), "mobilenet", "r.safetensors")
+    write_weights("s.safetensors", "backbone", {"x": torch.zeros(3)}, {"backbone": "mobilenet", "width": 0.125})
+    Path("cut.safetensors").write_bytes(Path("d.safetensors").read_bytes()[:-7])
+    for name, backbone, changes, message in (
+        ("d", "resnet50", {}, "the backbone in it is mobilenet of width 0.125, not resnet50"),
+        (
+            "d",
+            "mobilenet",
+            {"width": 0.25},
+            r"a mobilenet of width 0\.125, but backbones\.mobilenet\.width is 0\.25; .*init: random",
+        ),
+        ("d", "mobilenet", {"md5": "0" * 32}, "checksum"),
+        ("r", "mobilenet", {}, "drawn in training"),
+        ("s", "mobilenet", {}, "does not fit the network: lacks"),
+        ("cut", "mobilenet", {}, "not a whole safetensors file"),
+        ("none", "mobilenet", {}, "must name a file that can be read"),
+    ):
+        with pytest.raises(AlfnetError, match=message) as caught:
+            make_backbone(own_settings(f"{name}.safetensors", **changes), backbone, out)
+        assert str(caught.value).startswith(f"{name}.safetensors: ")
+        assert out.read_text() == "earlier"
+    for path in ("../d.safetensors", str(tmp_path / "d.safetensors")):
+        with pytest.raises(AlfnetError, match="https:// or file://"):
+            make_backbone(own_settings(path), "mobilenet", out)
+
+
 def test_numbers_are_numpys() -> None:
     """The first weights are PCG64's normal numbers in the order of the layers."""
     filled = model()
@@ -134,3 +197,17 @@ def test_numbers_are_numpys() -> None:
     weight = filled.backbone.state_dict()["stem.conv.weight"]
     numbers = np.random.Generator(np.random.PCG64(5)).standard_normal(weight.shape)
     np.testing.assert_allclose(weight.numpy(), numbers * (1 / (3 * 9 * 3)) ** 0.5, rtol=1e-6)
+
+
+def test_the_detector_in_the_box_gives_its_backbone(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What README says for one's own images without a network, with the settings of their profile."""
+    monkeypatch.chdir(root)
+    own = load_profile("own", root / "profiles").backbones["mobilenet"]
+    settings = own.model_copy(update={"url": "weights/photos.safetensors", "bytes": None, "md5": None})
+    make_backbone(settings, "mobilenet", tmp_path / "out.safetensors")
+    filled = model(width=own.width)
+    load_backbone_weights(filled, tmp_path / "out.safetensors")
+    shipped = ALFNet.load("weights/photos.safetensors").backbone.state_dict()
+    assert all(torch.equal(tensor, shipped[name]) for name, tensor in filled.backbone.state_dict().items())

@@ -81,6 +81,7 @@ def check_names(params: Params, params_file: Path) -> list[str]:
     not there, and backbones that the installed timm does not have.
     """
     from alfnet.preparation.fetch import local_path
+    from alfnet.pretrained.download import is_in_project
 
     addresses = {f"prepare.{name}.url": one.url for name, one in params.prepare.items()}
     used = dict.fromkeys(variant.backbone for variant in params.variants.values() if variant.weights is None)
@@ -88,8 +89,11 @@ def check_names(params: Params, params_file: Path) -> list[str]:
         settings = params.backbones[name]
         if settings.init == "download" and settings.url is not None:
             addresses[f"backbones.{name}.url"] = settings.url
+    in_project = {key: url for key, url in addresses.items() if key.startswith("backbones.") and is_in_project(url)}
     missing = []
     for key, address in addresses.items():
+        if key in in_project:
+            continue
         try:
             file = local_path(address)
         except AlfnetError as error:
@@ -99,7 +103,7 @@ def check_names(params: Params, params_file: Path) -> list[str]:
                 f"{params_file}: {key}: {file}: no such file or folder; a stage that reads it will stop: correct it"
             )
     files = {f"variants.{name}.weights": variant.weights for name, variant in params.variants.items()}
-    files |= {f"prepare.{name}.images": one.images for name, one in params.prepare.items()}
+    files |= {f"prepare.{name}.images": one.images for name, one in params.prepare.items()} | in_project
     for key, place in files.items():
         if place is not None and not (params_file.parent / place).exists():
             missing.append(

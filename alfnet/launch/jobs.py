@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import re
 import signal
@@ -25,6 +26,8 @@ _KILLED = re.compile(r", exited with (-9|137|-15|143)$", re.MULTILINE)
 _STARTS = "starting stages of "
 """In the log, where a job starts: Slurm appends to it when it queues a job again."""
 SECONDS_TO_STOP = 15.0
+SECONDS_BETWEEN_LOOKS = 2.0
+"""At the launch that a job belongs to."""
 
 
 @dataclass
@@ -37,6 +40,8 @@ class Job:
     """The worktree."""
     environment: Mapping[str, str | None] = field(default_factory=dict)
     """Beside that of the process that runs it; None: unset."""
+    owner: Path | None = None
+    """A file that the launch holds locked: the job ends when the launch does, however that ends. None: it goes on (Slurm)."""
 
     @property
     def name(self) -> str:
@@ -64,10 +69,20 @@ class Job:
         )
         self.group_file.write_text(str(process.pid))
         try:
-            return process.wait()
+            return self._wait(process)
         finally:
             end_groups([process.pid])  # where DVC was killed, its stage goes on
             self.group_file.unlink(missing_ok=True)
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> int:
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(timeout=SECONDS_BETWEEN_LOOKS)
+            if self.owner is not None and is_free(self.owner):
+                print(
+                    "the launch has ended, and this job with it; the next one goes on from its checkpoint", flush=True
+                )
+                return 1
 
     def whole_environment(self) -> dict[str, str]:
         """What the stages get: the environment of this process, with the job's own in it."""
@@ -84,6 +99,18 @@ class Job:
     def group(self) -> int | None:
         """The group of processes that work now."""
         return group_in(self.group_file)
+
+
+def is_free(owner: Path) -> bool:
+    """Whether no living launch holds the file `owner` locked."""
+    try:
+        with open(owner, "a") as file:
+            fcntl.flock(
+                file, fcntl.LOCK_SH | fcntl.LOCK_NB
+            )  # shared: whoever else looks at the same time sees it free, too
+    except OSError:
+        return False
+    return True
 
 
 def group_in(path: Path) -> int | None:

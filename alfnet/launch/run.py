@@ -318,7 +318,8 @@ class _Work:
             return replace(row.job, environment=environment)
         tree = self.trees.make(row.name)
         leave_out(tree / "dvc.lock", partial(_is_of_others, row.name))
-        return Job(row.variant, row.seed, tree, environment)
+        owner = self.folder / "owner" if self.options.on == "local" else None
+        return Job(row.variant, row.seed, tree, environment, owner)
 
     def _look(self, row: _Progress) -> None:
         row.seconds = time.monotonic() - row.started

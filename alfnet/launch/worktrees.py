@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from alfnet.errors import AlfnetError
-from alfnet.launch.jobs import end_groups, group_in, works_in
+from alfnet.launch.jobs import end_groups, group_in, is_free, works_in
 
 LINKS = "reflink,hardlink,symlink,copy"
 """How a worktree takes files from the cache: no link needs the space of a copy."""
@@ -130,7 +130,7 @@ def remove_left(root: Path, launches: Path) -> list[Path]:
     """
     left = []
     for folder in sorted(launches.glob("*")):
-        if not folder.is_dir() or not _is_free(folder / "owner"):
+        if not folder.is_dir() or not is_free(folder / "owner"):
             continue
         submitted = folder / "slurm-jobs"
         if submitted.is_file() and shutil.which("scancel"):
@@ -166,15 +166,6 @@ def git(root: Path, *arguments: str, accepted: tuple[int, ...] = (0,), **variabl
         said = result.stderr.strip() or result.stdout.strip() or f"ended with {result.returncode}, without a word"
         raise AlfnetError(f"git {' '.join(arguments)}: {said}")
     return result.stdout
-
-
-def _is_free(owner: Path) -> bool:
-    try:
-        with open(owner, "a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _take(file: Path, source: Path, target: Path) -> None:

@@ -34,7 +34,7 @@ def download(
     md5: str | None,
     progress: Progress | None = None,
 ) -> None:
-    """Fetch `url` (https:// or file://; http:// from this machine only) to `out`.
+    """Fetch `url` (https:// or file://; http:// from this machine only; or a path in the project) to `out`.
 
     The content goes to a temporary file, and takes the place of `out` when its size agrees with what the server announced
     and with `expected_bytes`, and its checksum with `md5` (hexadecimal), each where known. A redirect is followed only to
@@ -44,7 +44,7 @@ def download(
     out = Path(out)
     if out.is_dir():
         raise AlfnetError(f"{out}: is a folder; name the file that {url} should be stored as")
-    scheme = check_address(url)
+    scheme = "file" if is_in_project(url) else check_address(url)
     with atomic_path(out) as temporary, open(temporary, "wb") as file:
         transfer = _Transfer(url, file, expected_bytes, progress)
         if scheme == "file":
@@ -114,15 +114,24 @@ def _fetch(url: str, transfer: _Transfer, proxies: dict[str, str] | None) -> Non
 
 
 def _copy(url: str, transfer: _Transfer) -> None:
-    path = Path(urllib.request.url2pathname(urllib.parse.urlsplit(url).path))
+    path = Path(url if is_in_project(url) else urllib.request.url2pathname(urllib.parse.urlsplit(url).path))
     try:
         source = open(path, "rb")  # noqa: SIM115 (only opening it is guarded)
     except OSError as error:
-        raise AlfnetError(f"{path}: {error.strerror}; {url} must name a file that can be read") from None
+        advice = "must name a file that can be read" + (
+            " in the project; one elsewhere is file:///path/to/it" if is_in_project(url) else ""
+        )
+        raise AlfnetError(f"{path}: {error.strerror}; {url} {advice}") from None
     with source:
         transfer.announce(os.fstat(source.fileno()).st_size)
         while chunk := source.read(_CHUNK_BYTES):
             transfer.write(chunk)
+
+
+def is_in_project(url: str) -> bool:
+    """Whether an address is the path of a file in the project: relative, without a scheme, and leading nowhere else."""
+    path = Path(url)
+    return bool(path.name) and ":" not in url and not path.is_absolute() and ".." not in path.parts
 
 
 def check_address(url: str) -> str:
