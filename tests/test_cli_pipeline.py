@@ -72,7 +72,9 @@ def test_the_file_of_a_backbone_in_the_project_is_there(tmp_path: Path) -> None:
     changes = {"backbones__mobilenet__init": "download", "backbones__mobilenet__url": file}
     params = check_params(raw_params(variants=("mobilenet-1s",), **changes), "params.yaml")
     (said,) = check_names(params, tmp_path / "params.yaml")
-    assert f"backbones.mobilenet.url: {file}: no such file or folder" in said
-    (tmp_path / file).parent.mkdir(parents=True)
+    assert f"backbones.mobilenet.url: {file}: no such file in the project" in said
+    (tmp_path / file).mkdir(parents=True)
+    assert len(check_names(params, tmp_path / "params.yaml")) == 1, "a folder is none"
+    (tmp_path / file).rmdir()
     (tmp_path / file).touch()
     assert check_names(params, tmp_path / "params.yaml") == []

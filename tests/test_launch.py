@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -20,10 +21,10 @@ from ruamel.yaml import YAML
 from submitit.core.utils import FailedJobError
 
 from alfnet.errors import AlfnetError
-from alfnet.launch.jobs import Job, is_alive, progress_in, stage_was_killed, works_in
+from alfnet.launch.jobs import Job, is_alive, is_free, progress_in, stage_was_killed, works_in
 from alfnet.launch.lock_file import leave_out, lock_fault, mend_lock, record, recorded
 from alfnet.launch.run import Options, _Progress, _Work, turns_of_gpus
-from alfnet.launch.worktrees import Worktrees, git, present_state, remove_left
+from alfnet.launch.worktrees import Worktrees, claimed, git, present_state, remove_left
 from alfnet.params import check_params
 from tests.throwaway import environment, new_repository, run
 from tests.tiny import ROOT, raw_params
@@ -201,22 +202,22 @@ def test_a_killed_job_starts_again_and_an_interrupted_launch_stops_its_jobs(toy:
 
 
 @contextlib.contextmanager
-def killed_launch(toy: Path, *, with_job: bool) -> Iterator[tuple[Path, int]]:
+def killed_launch(toy: Path, *, watcher_hangs: bool) -> Iterator[tuple[Path, int]]:
     """Kill a launch, whose job waits for ever; the file that names the job's group of processes, and the group.
 
-    with_job: the process that watches the job hangs, as one on another machine might.
+    watcher_hangs: the process that watches the job does, and so does not notice.
     """
     process = start(toy, jobs=1, TOY_WAITS="a-1")
     wait_for(toy.parent / "state/train-a-1", process)
     (group,) = toy.glob(".scratch/launch/*/trees/a-1.group")
     working = int(group.read_text())
     watching = int(Path(f"/proc/{working}/stat").read_text().rsplit(")", 1)[1].split()[1])
-    if with_job:
-        os.kill(watching, signal.SIGSTOP)
-    process.kill()
-    process.wait()
-    assert is_alive(working)
     try:
+        if watcher_hangs:
+            os.kill(watching, signal.SIGSTOP)
+        process.kill()
+        process.wait()
+        assert is_alive(working) or not watcher_hangs
         yield group, working
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -224,7 +225,7 @@ def killed_launch(toy: Path, *, with_job: bool) -> Iterator[tuple[Path, int]]:
 
 
 def test_a_killed_launch_takes_its_jobs_along(toy: Path) -> None:
-    with killed_launch(toy, with_job=False) as (group, working):
+    with killed_launch(toy, watcher_hangs=False) as (group, working):
         until = time.monotonic() + 60
         while (is_alive(working) or group.exists()) and time.monotonic() < until:
             time.sleep(0.1)
@@ -234,9 +235,20 @@ def test_a_killed_launch_takes_its_jobs_along(toy: Path) -> None:
     assert runs(toy, "detect-a-1") == 0
 
 
+def test_a_launch_is_seen_to_live_by_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where flock is made of locks of ranges of bytes, which want a file to be readable, as on NFS; and when it is gone."""
+    assert is_free(tmp_path / "none" / "owner")
+    folder = tmp_path / "launch"
+    with claimed(folder):
+        assert not is_free(folder / "owner")
+    assert is_free(folder / "owner")
+    monkeypatch.setattr(fcntl, "flock", fcntl.lockf)
+    assert is_free(folder / "owner")
+
+
 @pytest.mark.long
 def test_what_a_killed_launch_left_goes_with_the_next(toy: Path) -> None:
-    with killed_launch(toy, with_job=True) as (_, working):
+    with killed_launch(toy, watcher_hangs=True) as (_, working):
         _removed_by_the_next(toy, working)
 
 
@@ -252,7 +264,7 @@ def _removed_by_the_next(toy: Path, working: int) -> None:
 
 
 def test_the_jobs_of_a_killed_launch_are_stopped_before_their_folders_go(toy: Path) -> None:
-    with killed_launch(toy, with_job=True) as (group, working):
+    with killed_launch(toy, watcher_hangs=True) as (group, working):
         assert not works_in(working, toy.parent / "elsewhere")
         assert [folder.name for folder in remove_left(toy, toy / ".scratch/launch")] == [group.parents[1].name]
         assert not is_alive(working)

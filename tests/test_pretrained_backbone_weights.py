@@ -7,9 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from alfnet.errors import AlfnetError
-from alfnet.network.alfnet import ALFNet, load_backbone_weights, read_network_settings, write_first_weights
+from alfnet.network.alfnet import (
+    ALFNet,
+    load_backbone_weights,
+    make_backbone_module,
+    read_network_settings,
+    write_first_weights,
+)
 from alfnet.network.settings import NetworkSettings
 from alfnet.network.weight_files import read_weights, write_weights
 from alfnet.params import AnchorSettings, BackboneSettings
@@ -211,3 +218,51 @@ def test_the_detector_in_the_box_gives_its_backbone(
     load_backbone_weights(filled, tmp_path / "out.safetensors")
     shipped = ALFNet.load("weights/photos.safetensors").backbone.state_dict()
     assert all(torch.equal(tensor, shipped[name]) for name, tensor in filled.backbone.state_dict().items())
+
+
+def test_a_model_of_timm_takes_its_own_weights_and_no_others(tmp_path: Path) -> None:
+    """timm itself would leave random what a file has nothing for."""
+    timm = pytest.importorskip("timm")
+    name, out = "timm/mobilenetv3_small_050", tmp_path / "out.safetensors"
+    own = make_backbone_module(name, width=1.0, momentum=0.1, fixed=False)
+    own.initialise(np.random.Generator(np.random.PCG64(4)))
+    description = {"backbone": name, "width": 1.0, "init": "download"}
+    write_weights(tmp_path / "own.safetensors", "backbone", own.state_dict(), description)
+    settings = own_settings((tmp_path / "own.safetensors").as_uri(), width=1.0)
+    make_backbone(settings, name, out)
+    tensors, _ = read_weights(out, "backbone")
+    assert all(torch.equal(tensors[key], tensor) for key, tensor in own.state_dict().items())
+    with pytest.raises(AlfnetError, match=r"own\.safetensors: the backbone in it is timm/mobilenetv3_small_050"):
+        make_backbone(settings, "timm/resnet18", out)
+
+    whole = timm.create_model(name.removeprefix("timm/"), pretrained=False)
+    save_file(whole.state_dict(), tmp_path / "whole.safetensors")
+    make_backbone(own_settings((tmp_path / "whole.safetensors").as_uri(), width=1.0), name, out)
+    tensors, _ = read_weights(out, "backbone")
+    assert torch.equal(tensors["extractor.conv_stem.weight"], whole.conv_stem.weight)
+    save_file({"other." + key: tensor for key, tensor in whole.state_dict().items()}, tmp_path / "others.safetensors")
+    save_file({"x": torch.zeros(2, 2)}, tmp_path / "x.safetensors")
+    for file, message in (("x", r"another model than timm/mobilenetv3_small_050 \(0 of"), ("others", "another model")):
+        with pytest.raises(AlfnetError, match=message):
+            make_backbone(own_settings((tmp_path / f"{file}.safetensors").as_uri(), width=1.0), name, out)
+
+
+def test_an_address_with_a_question_mark_still_names_its_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of hubs: .../model.safetensors?download=true. A NUL is in no address."""
+    path = tmp_path / "d.safetensors"
+    trained().save(path)
+
+    def copied(url: str, out: Path, **_: object) -> None:
+        out.write_bytes(path.read_bytes())
+
+    monkeypatch.setattr("alfnet.pretrained.backbone_weights.download", copied)
+    address = "https://example.org/d.safetensors?download=true"
+    make_backbone(own_settings(address), "mobilenet", tmp_path / "out.safetensors")
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(
+        AlfnetError, match=r"^https://example\.org/d\.safetensors\?download=true: not a whole safetensors"
+    ):
+        make_backbone(own_settings(address), "mobilenet", tmp_path / "out.safetensors")
+    monkeypatch.undo()
+    with pytest.raises(AlfnetError, match="can be fetched"):
+        make_backbone(own_settings("a\0b"), "mobilenet", tmp_path / "out.safetensors")

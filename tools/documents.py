@@ -27,6 +27,14 @@ def put(path: Path, name: str, text: str) -> None:
     write_text(path, f"{before}{begin}\n{text.strip()}\n{end}{after}")
 
 
+def check(path: Path, *names: str) -> None:
+    """Raise AlfnetError where the file lacks a place that `put` would put a table into."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    for name in names:
+        if f"<!-- {name} -->" not in text or f"<!-- /{name} -->" not in text:
+            raise AlfnetError(f"{path}: has no lines <!-- {name} --> and <!-- /{name} --> to put the table between")
+
+
 @exit_with_message
 def main() -> None:
     """README's table."""

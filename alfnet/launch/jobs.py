@@ -102,12 +102,12 @@ class Job:
 
 
 def is_free(owner: Path) -> bool:
-    """Whether no living launch holds the file `owner` locked."""
+    """Whether no living launch holds the file `owner` locked; it may be gone with its folder."""
     try:
-        with open(owner, "a") as file:
-            fcntl.flock(
-                file, fcntl.LOCK_SH | fcntl.LOCK_NB
-            )  # shared: whoever else looks at the same time sees it free, too
+        with open(owner, "a+") as file:  # to be read, too, without which NFS gives no shared lock
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: others who look meanwhile see it free, too
+    except FileNotFoundError:
+        return True
     except OSError:
         return False
     return True

@@ -119,7 +119,7 @@ def _copy(url: str, transfer: _Transfer) -> None:
         source = open(path, "rb")  # noqa: SIM115 (only opening it is guarded)
     except OSError as error:
         advice = "must name a file that can be read" + (
-            " in the project; one elsewhere is file:///path/to/it" if is_in_project(url) else ""
+            " in the project; one elsewhere is https://... or file:///path/to/it" if is_in_project(url) else ""
         )
         raise AlfnetError(f"{path}: {error.strerror}; {url} {advice}") from None
     with source:
@@ -131,7 +131,7 @@ def _copy(url: str, transfer: _Transfer) -> None:
 def is_in_project(url: str) -> bool:
     """Whether an address is the path of a file in the project: relative, without a scheme, and leading nowhere else."""
     path = Path(url)
-    return bool(path.name) and ":" not in url and not path.is_absolute() and ".." not in path.parts
+    return bool(path.name) and not {":", "\0"} & set(url) and not path.is_absolute() and ".." not in path.parts
 
 
 def check_address(url: str) -> str:
