@@ -18,8 +18,8 @@ from alfnet.params import Params, check_params
 from alfnet.reading.ground_truth import GroundTruth
 from alfnet.reading.results_file import Detections
 from tests.test_formats_through_the_pipeline import cross_validation, parameters
-from tools.documents import check
-from tools.photos import AUGMENT, CROP, DETECT, FRAME, THRESHOLDS, TRAIN, count, halved, pack, settings
+from tools.documents import around
+from tools.photos import AUGMENT, CROP, DETECT, FRAME, THRESHOLDS, TRAIN, count, halved, main, pack, settings
 
 
 def test_a_packed_detector_is_half_as_large_and_says_how_it_is_used(tmp_path: Path, root: Path) -> None:
@@ -103,15 +103,18 @@ def test_halved_photographs_have_halved_people(tmp_path: Path) -> None:
     assert read_image(given[0] / "a.png").tolist() == pixels.tolist(), "what was given stays"
 
 
-def test_a_document_without_places_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
-    document = tmp_path / "photos.md"
-    document.write_text("<!-- folds -->\n<!-- /folds -->\n")
-    check(document, "folds")
-    with pytest.raises(AlfnetError, match="has no lines <!-- look --> and <!-- /look -->"):
-        check(document, "folds", "look")
-    with pytest.raises(AlfnetError, match="has no lines"):
-        check(tmp_path / "none.md", "folds")
-
-
 def test_the_document_has_its_places(root: Path) -> None:
-    check(root / "docs" / "photos.md", "folds", "look")
+    for name in ("folds", "look"):
+        around(root / "docs" / "photos.md", name)
+
+
+def test_a_document_without_places_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params = _parameters(tmp_path / "data", FRAME[0])
+    monkeypatch.setattr("tools.photos.load_params", lambda _: params)
+    monkeypatch.setattr("tools.photos.validate", lambda _: pytest.fail("it trained"))
+    (tmp_path / "photos.md").write_text("<!-- folds -->\n<!-- /folds -->\n")
+    with pytest.raises(SystemExit):
+        main("validate", str(tmp_path / "photos.md"))
+    assert "has no lines <!-- look --> and <!-- /look -->" in capsys.readouterr().err

@@ -18,21 +18,19 @@ def put(path: Path, name: str, text: str) -> None:
 
     Raises AlfnetError where the file has not these two lines.
     """
+    before, after = around(path, name)
+    write_text(path, f"{before}<!-- {name} -->\n{text.strip()}\n<!-- /{name} -->{after}")
+
+
+def around(path: Path, name: str) -> tuple[str, str]:
+    """What stands before and after the place that `put` writes to; AlfnetError where the file has none."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    old = path.read_text(encoding="utf-8") if path.is_file() else ""
-    before, found, rest = old.partition(begin)
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    before, found, rest = text.partition(begin)
     _, closed, after = rest.partition(end)
     if not found or not closed:
         raise AlfnetError(f"{path}: has no lines {begin} and {end} to put the table between")
-    write_text(path, f"{before}{begin}\n{text.strip()}\n{end}{after}")
-
-
-def check(path: Path, *names: str) -> None:
-    """Raise AlfnetError where the file lacks a place that `put` would put a table into."""
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    for name in names:
-        if f"<!-- {name} -->" not in text or f"<!-- /{name} -->" not in text:
-            raise AlfnetError(f"{path}: has no lines <!-- {name} --> and <!-- /{name} --> to put the table between")
+    return before, after
 
 
 @exit_with_message

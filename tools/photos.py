@@ -136,7 +136,7 @@ def halved(images: Path, annotations: Path, ground_truth: Path, out: Path) -> tu
     import numpy as np
 
     from alfnet.files import write_json
-    from alfnet.images import MEAN_COLOUR, read_image, write_png
+    from alfnet.images import read_image, shrink_to_frame, write_png
 
     content: dict[str, Any] = {}
     for file in (annotations, ground_truth):
@@ -148,10 +148,9 @@ def halved(images: Path, annotations: Path, ground_truth: Path, out: Path) -> tu
         write_json(out / file.name, content)
     for image in content["images"]:
         pixels = read_image(images / image["file_name"])
-        height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
-        small = np.full_like(pixels, np.rint(MEAN_COLOUR).astype(np.uint8))
-        small[:height, :width] = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-        write_png(out / "images" / image["file_name"], small)
+        height, width = pixels.shape[:2]
+        small = cv2.resize(pixels, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+        write_png(out / "images" / image["file_name"], shrink_to_frame(small, height, width)[0])
     return out / "images", out / annotations.name, out / ground_truth.name
 
 
@@ -235,11 +234,11 @@ def main(command: str = "", *arguments: str) -> None:
     if command == "train":
         train(params, SEED, on_all)
         return
-    from tools.documents import check, put
+    from tools.documents import around, put
     from tools.folds import folds
 
-    if arguments:
-        check(Path(arguments[0]), "folds", "look")  # before an hour of trainings
+    for name in ("folds", "look") if arguments else ():
+        around(Path(arguments[0]), name)  # or it would be missed after an hour of trainings
     for name, text in (("folds", folds(validate(params))), ("look", look(params))):
         if arguments:
             put(Path(arguments[0]), name, text)

@@ -102,14 +102,14 @@ def check_names(params: Params, params_file: Path) -> list[str]:
             missing.append(
                 f"{params_file}: {key}: {file}: no such file or folder; a stage that reads it will stop: correct it"
             )
-    files = {f"variants.{name}.weights": variant.weights for name, variant in params.variants.items()}
-    files |= {f"prepare.{name}.images": one.images for name, one in params.prepare.items()}
     missing += [
         f"{params_file}: {key}: {place}: no such file in the project (addresses begin with https:// or file://); the stage "
         "backbone will stop: correct it"
         for key, place in in_project.items()
         if not (params_file.parent / place).is_file()
     ]
+    files = {f"variants.{name}.weights": variant.weights for name, variant in params.variants.items()}
+    files |= {f"prepare.{name}.images": one.images for name, one in params.prepare.items()}
     for key, place in files.items():
         if place is not None and not (params_file.parent / place).exists():
             missing.append(
