@@ -34,6 +34,7 @@ EXTRA_OF_MODULE = {
     "onnxruntime": "serve",
     "onnxscript": "export",
     "openvino": "export",
+    "ncnn": "export",
     "nncf": "export",
 }
 """The smallest extra that brings a module (its name when imported)."""

@@ -44,10 +44,13 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, Paths
                 raise AlfnetError(f"{name} and {other} are both {given[name]}; give each a name of its own")
 
 
-def check_replaceable(path: Path | None, what: str, recognise: Callable[[Path], bool]) -> None:
+def check_replaceable(
+    path: Path | None, what: str, recognise: Callable[[Path], bool], *, largest: int = _RECOGNISED_BYTES
+) -> None:
     """Raise AlfnetError where a file stands at `path` that `recognise` does not take for an earlier output.
 
-    what: the output in words, e.g. "miss rates". An empty file, a pipe, a device and a new name are free.
+    what: the output in words, e.g. "miss rates". largest: bytes of an earlier output. An empty file, a pipe, a device and a
+    new name are free.
     """
     if path is None or _is_stream(path):
         return
@@ -55,7 +58,7 @@ def check_replaceable(path: Path | None, what: str, recognise: Callable[[Path], 
         raise AlfnetError(f"{path}: is a folder; name a file to write")
     if not path.exists() or path.stat().st_size == 0:
         return
-    if path.stat().st_size > _RECOGNISED_BYTES or not recognise(path):
+    if path.stat().st_size > largest or not recognise(path):
         raise AlfnetError(
             f"{path}: is there and holds no earlier {what} of alfnet; name another file, or move this one away"
         )

@@ -257,8 +257,32 @@ class TargetSettings(Settings):
         return thresholds
 
 
+def _ordered(ends: list[float]) -> list[float]:
+    if ends[0] > ends[1]:
+        raise ValueError(f"{ends}: the first number of a range must not be above the second")
+    return ends
+
+
+class ColourSettings(Settings):
+    """Other colours for a crop, so that people are learnt whatever they wear; not in the paper."""
+
+    probability: Fraction
+    """0: every crop keeps its colours, as published."""
+    contrast: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)]
+    """The distance of colours from the crop's mean grey is multiplied by a factor from this range."""
+    saturation: Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=2, max_length=2)]
+    """The distance from grey likewise; 0 makes a grey picture."""
+    hue: Annotated[float, Field(ge=0, le=180)]
+    """Hues turn by at most this, either way (degrees)."""
+
+    @field_validator("contrast", "saturation")
+    @classmethod
+    def _range(cls, ends: list[float]) -> list[float]:
+        return _ordered(ends)
+
+
 class AugmentSettings(Settings):
-    """The published augmentation: brightness, flip, crop around a pedestrian, resize."""
+    """The published augmentation: brightness, flip, crop around a pedestrian, resize; and other colours where asked for."""
 
     height: Side
     width: Side
@@ -276,13 +300,12 @@ class AugmentSettings(Settings):
     """An ignore region keeps if its area before the resize is larger (px2)."""
     ignore_side: Annotated[float, Field(ge=0)]
     """and both sides after the resize are at least this (px)."""
+    colour: ColourSettings
 
     @field_validator("brightness", "scale")
     @classmethod
     def _range(cls, ends: list[float]) -> list[float]:
-        if ends[0] > ends[1]:
-            raise ValueError(f"{ends}: the first number of a range must not be above the second")
-        return ends
+        return _ordered(ends)
 
 
 class LearningRateSettings(Settings):

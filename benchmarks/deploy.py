@@ -30,8 +30,8 @@ from alfnet.detection.saving import Save
 from alfnet.detection.stream import detect_sources
 from alfnet.detection.timing import BUSY_CORES, _OtherProcesses, available_cores, machine
 from alfnet.export.run import compare, export_detector
-from alfnet.export.runtimes import ExportedBackend, OnnxBackend, OpenVinoBackend
-from alfnet.export.settings import SUFFIXES, ExportSettings, Format
+from alfnet.export.runtimes import ExportedBackend, NcnnBackend, OnnxBackend, OpenVinoBackend
+from alfnet.export.settings import SUFFIXES, ExportSettings, Format, files_of
 from alfnet.files import write_text
 from alfnet.images import write_png
 from alfnet.network.alfnet import ALFNet
@@ -97,6 +97,10 @@ def our_rows(model: ALFNet, folder: Path, size: tuple[int, int]) -> list[Row]:
     for number in range(4):
         calibration.append(folder / f"{number}.png")
         write_png(calibration[-1], np.roll(street(*size), 100 * number, axis=1))
+    file = folder / "ncnn" / f"float32{SUFFIXES['ncnn']}"
+    export_detector(weights, file, ExportSettings(format="ncnn", size=None), published_settings())
+    rows.append(Row("ncnn, float32", _no_run, NcnnBackend(file, "cpu")))
+    rows[-1].size = sum(path.stat().st_size for path in files_of(file, "ncnn"))
     kinds: tuple[Format, ...] = ("onnx", "openvino")
     for int8 in (False, True):
         for kind in kinds:
@@ -112,9 +116,7 @@ def our_rows(model: ALFNet, folder: Path, size: tuple[int, int]) -> list[Row]:
                     rows.append(Row(f"OpenVINO, as it likes ({own.arithmetic})", _no_run, own))
                 rows.append(Row(f"OpenVINO, {precision}", _no_run, OpenVinoBackend(file, "cpu")))
             for row in rows:
-                row.size = row.size or sum(
-                    path.stat().st_size for path in {file, file.with_suffix(".bin")} if path.exists()
-                )
+                row.size = row.size or sum(path.stat().st_size for path in files_of(file, kind))
     for row in rows:
         assert row.backend is not None
         row.run = row.backend.predict

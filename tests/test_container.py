@@ -28,7 +28,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 WEIGHTS = ROOT / "weights" / "photos.onnx"
 BASE_MEGABYTES = 130
 """python:3.11-slim-bookworm, unpacked, rounded up."""
-HEAVY = {"torch", "torchvision", "onnx", "openvino", "nncf", "av", "scipy", "dvc", "pandas", "matplotlib"}
+HEAVY = {"torch", "torchvision", "onnx", "openvino", "ncnn", "nncf", "av", "scipy", "dvc", "pandas", "matplotlib"}
 
 
 def locked(name: str) -> dict[str, str]:

@@ -14,8 +14,8 @@ from alfnet.serve.finder import open_finder
 
 
 def test_the_ending_tells_the_backend() -> None:
-    found = [backend_of(Path(name)) for name in ("a.safetensors", "b/c.ONNX", "d.xml", "e.bin", "f")]
-    assert found == ["torch", "onnx", "openvino", None, None]
+    found = [backend_of(Path(name)) for name in ("a.safetensors", "b/c.ONNX", "d.xml", "n.param", "e.bin", "f")]
+    assert found == ["torch", "onnx", "openvino", "ncnn", None, None]
     exported = Detector.load(default_weights().with_suffix(".onnx"), device="cpu")
     assert exported.backend.name.startswith("ONNX Runtime")
     assert Detector.load(device="cpu").backend.name.startswith("torch")
@@ -33,6 +33,11 @@ def test_the_ending_tells_the_backend() -> None:
             "m.xml",
             "torch",
             "m.xml: an exported file (OpenVINO), which --backend torch does not read; give --backend openv",
+        ),
+        (
+            "m.param",
+            "torch",
+            "m.param: an exported file (ncnn), which --backend torch does not read; give --backend ncnn",
         ),
         ("m.xml", "onnx", "m.xml: an exported file (OpenVINO), which --backend onnx does not read"),
     ],

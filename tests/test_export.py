@@ -17,11 +17,12 @@ from alfnet.detection.postprocess import select, step_scores
 from alfnet.errors import AlfnetError
 from alfnet.export import run
 from alfnet.export.graph import Decoder, DeployedNetwork, Grid
+from alfnet.export.ncnn_file import write_ncnn
 from alfnet.export.onnx_file import _open_sizes, onnx_model
 from alfnet.export.quantise import sensitive_nodes
 from alfnet.export.run import BOXES_AT_MOST, SCORES_AT_MOST, checked_difference, export_detector, rounding
-from alfnet.export.runtimes import OnnxBackend, OpenVinoBackend
-from alfnet.export.settings import ExportSettings
+from alfnet.export.runtimes import ExportedBackend, NcnnBackend, OnnxBackend, OpenVinoBackend, exported_summary
+from alfnet.export.settings import SUFFIXES, ExportSettings, describe
 from alfnet.images import write_png
 from alfnet.network.alfnet import ALFNet, normalise
 from alfnet.network.layers import BatchNorm
@@ -86,7 +87,7 @@ def exported(tmp_path: Path, name: str, backbone: str = "mobilenet", **choices: 
     model = model_of(backbone)
     model.save(tmp_path / "model.safetensors", extra={"profile": "a test"})
     out = tmp_path / name
-    kind = "openvino" if out.suffix == ".xml" else "onnx"
+    kind = next(kind for kind, suffix in SUFFIXES.items() if suffix == out.suffix)
     settings = ExportSettings(**{"format": kind, "size": SIZE} | choices)  # type: ignore[arg-type]
     calibration = []
     if settings.int8:
@@ -101,7 +102,7 @@ def exported(tmp_path: Path, name: str, backbone: str = "mobilenet", **choices: 
     return model, out
 
 
-def assert_predicts(backend: OnnxBackend | OpenVinoBackend, model: ALFNet, pixels: np.ndarray) -> None:
+def assert_predicts(backend: ExportedBackend, model: ALFNet, pixels: np.ndarray) -> None:
     with torch.inference_mode():
         expected = model(normalise(torch.from_numpy(pixels)))
     for (logits, offsets), (expected_logits, expected_offsets) in zip(backend.predict(pixels), expected, strict=True):
@@ -220,6 +221,84 @@ def test_openvino_and_int8(tmp_path: Path) -> None:
     assert (found[1][0] - expected[1][0]).abs().mean() < expected[1][0].std()
 
 
+@pytest.mark.costly
+@pytest.mark.parametrize("backbone", ["resnet50", "mobilenet"])
+def test_ncnn_takes_any_size(tmp_path: Path, backbone: str) -> None:
+    model, out = exported(tmp_path, "model.param", backbone, size=None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "model.bin",
+        "model.json",
+        "model.param",
+        "model.safetensors",
+    ]
+    backend = NcnnBackend(out, "cpu")
+    assert backend.origin == {"profile": "a test"}
+    for shape in ((1, 64, 64), (3, 192, 128)):
+        assert_predicts(backend, model, images(*shape))
+    odd = backend.predict(images(1, 100, 150))  # padded
+    assert odd[0][0].shape == (1, len(anchors(128, 192, model.settings.anchors)))
+    summary = exported_summary(out)
+    assert (summary["format"], summary["size"]) == ("ncnn", "any (multiples of 64)")
+    assert summary["bytes"] == sum(out.with_suffix(end).stat().st_size for end in (".param", ".bin", ".json"))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    exported(tmp_path, "model.param", backbone, size=None)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def small_ncnn(folder: Path) -> Path:
+    """Export without the comparison at real size."""
+    model, out = model_of("mobilenet"), folder / "model.param"
+    write_ncnn(DeployedNetwork(model), out, describe(model.settings, ExportSettings(format="ncnn", size=None), {}))
+    return out
+
+
+@pytest.mark.parametrize(
+    ("ending", "content", "said"),
+    [
+        (".bin", None, r"model\.bin: no such file; an ncnn export is model\.param, model\.bin and model\.json"),
+        (".json", None, r"model\.json: no such file"),
+        (".bin", b"cut", r"model\.bin: is not the file that model\.json describes; it is damaged, export it again"),
+        (".param", b"7767517\n1 1\nInput a 0 1 in0\n", r"model\.param: is not the file that model\.json describes"),
+        (".json", b"[1]", r"model\.json: was not written by alfnet export"),
+        (".json", b'{"sha256": 3}', r"model\.json: was not written by alfnet export"),
+        (".json", b"\xff{", r"model\.json: was not written by alfnet export"),
+    ],
+)
+def test_ncnn_files_that_are_not_whole_are_refused(
+    tmp_path: Path, ending: str, content: bytes | None, said: str
+) -> None:
+    out = small_ncnn(tmp_path)
+    NcnnBackend(out, "cpu")
+    if content is None:
+        out.with_suffix(ending).unlink()
+    else:
+        out.with_suffix(ending).write_bytes(content)
+    with pytest.raises(AlfnetError, match=said):
+        NcnnBackend(out, "cpu")
+
+
+def test_ncnn_is_computed_on_the_cpu(tmp_path: Path) -> None:
+    with pytest.raises(AlfnetError, match="--device cuda: ncnn files are computed on the CPU"):
+        NcnnBackend(small_ncnn(tmp_path), "cuda")
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        (torch.nn.BatchNorm2d(3), "BatchNorm2d in it"),
+        (torch.nn.Sequential(torch.nn.Sigmoid()), "Sigmoid in it"),
+        (torch.nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"), "padding other than by zeros"),
+        (torch.nn.Sequential(torch.nn.ZeroPad2d(1), torch.nn.MaxPool2d(3, 2)), "MaxPool2d in it"),
+    ],
+)
+def test_ncnn_files_of_other_layers_are_refused(tmp_path: Path, layer: torch.nn.Module, said: str) -> None:
+    network = DeployedNetwork(model_of("mobilenet"))
+    network.backbone = torch.nn.Sequential(layer, network.backbone)
+    with pytest.raises(AlfnetError, match=rf"cannot be written for ncnn \({said}.*export it as ONNX or OpenVINO"):
+        write_ncnn(network, tmp_path / "model.param", "{}")
+    assert not list(tmp_path.iterdir())
+
+
 class Off:
     """A backend that gives PyTorch's predictions with the offsets of the last step scaled."""
 
@@ -281,6 +360,9 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
         ExportSettings(format="onnx", size=None, half=True, int8=True)
     with pytest.raises(ValueError, match="multiples of 64"):
         ExportSettings(format="onnx", size=(100, 200))
+    for choice in ({"decode": True}, {"nms": True}, {"half": True}, {"int8": True}, {"channels": "rgb"}):
+        with pytest.raises(ValueError, match="an ncnn file holds the float32 convolutions alone"):
+            ExportSettings(format="ncnn", size=None, **choice)  # type: ignore[arg-type]
     weights, out = tmp_path / "m.safetensors", tmp_path / "m.onnx"
     model_of("mobilenet").save(weights)
     with pytest.raises(AlfnetError, match="no image to calibrate"):
@@ -300,10 +382,14 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--out", "m.foo"], "--out m.foo: name it NAME.onnx for ONNX, or NAME.xml for OpenVINO"),
+        (["--out", "m.foo"], "--out m.foo: name it NAME.onnx for ONNX, NAME.xml for OpenVINO, or NAME"),
         (["--out", "m"], "--out m: name it NAME.onnx for ONNX"),
         (["--out", "m.onnx", "--format", "openvino"], "--out m.onnx: with --format openvino name it m.xml"),
         (["--out", "m.xml", "--format", "onnx"], "--out m.xml: with --format onnx name it m.onnx"),
+        (["--out", "m.onnx", "--format", "ncnn"], "--out m.onnx: with --format ncnn name it m.param"),
+        (["--out", "m.param", "--nms"], "--nms: an ncnn file holds the float32 convolutions alone"),
+        (["--out", "m.param", "--height", "64"], "--height and --width: an ncnn file takes images of any size"),
+        (["--out", "old.param"], "old.bin: is there and holds no earlier export of alfnet"),
         (["--out", "m.onnx", "--test-step", "1"], "--test-step 1: is of --nms"),
         (["--out", "m.onnx", "--nms", "--test-step", "9"], "--test-step 9: this network has the steps 1 to 2"),
         (
@@ -321,9 +407,10 @@ def test_commands_that_cannot_be_are_refused_before_the_work(
 
     monkeypatch.setattr(run, "onnx_model", work)
     model_of("mobilenet").save(tmp_path / "model.safetensors")
-    (tmp_path / "old.onnx").write_bytes(b"\x08\x07")
+    for name in ("old.onnx", "old.bin"):
+        (tmp_path / name).write_bytes(b"\x08\x07")
     assert said in alfnet("export", "--weights", "model.safetensors", *options, cwd=tmp_path, code=2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.safetensors", "old.onnx"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.safetensors", "old.bin", "old.onnx"]
 
 
 def test_info_of_an_exported_file(tmp_path: Path) -> None:

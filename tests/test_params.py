@@ -99,6 +99,7 @@ def test_citypersons_has_the_published_settings() -> None:
     augment = train.augment
     assert (augment.height, augment.width, augment.brightness, augment.scale) == (640, 1280, [0.5, 2.0], [0.3, 1.0])
     assert (augment.brightness_probability, augment.flip_probability, augment.pedestrian_inside) == (0.5, 0.5, 0.5)
+    assert augment.colour.probability == 0  # not published
     assert (augment.pedestrian_width, augment.ignore_area, augment.ignore_side) == (16, 100, 8)
     assert params.detect.score_threshold == 0.1
 
@@ -226,6 +227,7 @@ def test_wrong_types_and_values(raw: Any, part: str) -> None:
         (changed(machine__accelerator="cuda"), "runtime: portable promises the same bytes"),
         (changed(train__precision="bf16-mixed"), "runtime: portable needs train.precision: 32-true"),
         (changed(train__augment__brightness=[2.0, 0.5]), "brightness: [2.0, 0.5]: the first number"),
+        (changed(train__augment__colour__saturation=[1.6, 0.0]), "saturation: [1.6, 0.0]: the first number"),
         (changed(train__augment__scale=[1.0, 0.3]), "scale: [1.0, 0.3]: the first number"),
         (changed(synthetic__synthetic__seed=-1), "synthetic.synthetic.seed: -1"),
         (changed(synthetic__synthetic__height=640), "synthetic.synthetic renders 640 x 1024 pixels"),

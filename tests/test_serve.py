@@ -277,7 +277,7 @@ def test_weights_are_served_with_torch(tmp_path: Path) -> None:
 
 SERVE = """
 import sys
-for name in ("torch", "torchvision", "safetensors", "av", "onnx", "openvino", "nncf", "scipy", "pandas", "dvc"):
+for name in ("torch", "torchvision", "safetensors", "av", "onnx", "openvino", "ncnn", "nncf", "scipy", "pandas", "dvc"):
     sys.modules[name] = None
 from alfnet.cli import main
 sys.argv = ["alfnet", "serve", *sys.argv[1:]]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import colorsys
 import hashlib
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
-from alfnet.params import AugmentSettings
-from alfnet.training.augment import Draw, augment, augment_boxes, brighten, draw
+from alfnet.params import AugmentSettings, ColourSettings
+from alfnet.training.augment import Draw, Recolouring, augment, augment_boxes, brighten, draw, recolour
 
 SETTINGS = AugmentSettings(
     height=256,
@@ -23,6 +24,7 @@ SETTINGS = AugmentSettings(
     pedestrian_width=16,
     ignore_area=100,
     ignore_side=8,
+    colour=ColourSettings(probability=0, contrast=[0.6, 1.4], saturation=[0, 1.6], hue=25),
 )
 NONE = np.zeros((0, 4), np.float32)
 
@@ -279,3 +281,57 @@ def test_bytes_known() -> None:
         for part in (sample.image, sample.pedestrians, sample.ignore_regions):
             digest.update(part.tobytes())
     assert digest.hexdigest() == "2869f6d222acf9118706619bd7935f80de19705416b0fefb463ffa21d1fed964"
+
+
+COLOURS = SETTINGS.colour.model_copy(update={"probability": 1.0})
+
+
+def test_other_colours_leave_everything_else_as_it_was() -> None:
+    coloured = SETTINGS.model_copy(update={"colour": COLOURS})
+    boxes = np.array([[100, 40, 150, 170], [300, 60, 340, 160]], np.float32)
+    found = set()
+    for seed in range(20):
+        plain, other = (draw(256, 512, boxes, settings, rng(seed)) for settings in (SETTINGS, coloured))
+        change = other.colour
+        assert plain.colour is None
+        assert change is not None
+        assert other == replace(plain, colour=change)
+        assert 0.6 <= change.contrast <= 1.4
+        assert 0 <= change.saturation <= 1.6
+        assert abs(change.hue) <= 25
+        found.add(change)
+        first, second = (augment(noise(), boxes, boxes, settings, rng(seed)) for settings in (SETTINGS, coloured))
+        np.testing.assert_array_equal(second.pedestrians, first.pedestrians)
+        np.testing.assert_array_equal(second.image, recolour(first.image, change))
+    assert len(found) == 20
+
+
+def test_the_probability_of_other_colours() -> None:
+    often = SETTINGS.model_copy(update={"colour": COLOURS.model_copy(update={"probability": 0.8})})
+    random = rng(0)
+    number = sum(draw(256, 512, NONE, often, random).colour is not None for _ in range(2000))
+    assert abs(number / 2000 - 0.8) < 0.03
+
+
+@pytest.mark.parametrize("change", [(0.6, 0.0, 0.0), (1.4, 1.6, 25.0), (1.0, 1.0, -20.0), (0.8, 0.5, 10.0)])
+def test_colours_computed_pixel_by_pixel(change: tuple[float, float, float]) -> None:
+    contrast, saturation, hue = change
+    image = noise(40, 60)
+    blue, green, red = image.reshape(-1, 3).astype(np.float64).T
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    chroma = (0.596 * red - 0.274 * green - 0.322 * blue) + 1j * (0.211 * red - 0.523 * green + 0.312 * blue)
+    chroma *= contrast * saturation * np.exp(1j * np.radians(hue))
+    luma = (luma - luma.mean()) * contrast + luma.mean()
+    rows = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+    rgb = np.linalg.solve(rows, np.stack([luma, chroma.real, chroma.imag]))
+    expected = np.clip(np.rint(rgb[::-1].T), 0, 255).reshape(image.shape)
+    assert np.abs(recolour(image, Recolouring(*change)).astype(float) - expected).max() <= 1
+
+
+def test_colours_that_do_not_change_and_that_go() -> None:
+    image = noise(40, 60)
+    assert np.array_equal(recolour(image, Recolouring(1, 1, 0)), image)
+    grey = recolour(image, Recolouring(1, 0, 13)).astype(int)
+    assert np.abs(grey - grey[..., :1]).max() <= 1
+    np.testing.assert_allclose(grey[..., 0], cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), atol=1)
+    assert recolour(image, Recolouring(0.6, 1, 0)).std() == pytest.approx(0.6 * image.std(), rel=0.01)

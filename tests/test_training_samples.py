@@ -13,7 +13,7 @@ import torch
 from alfnet.annotations.cache import CachedImage
 from alfnet.errors import AlfnetError
 from alfnet.images import write_png
-from alfnet.params import AugmentSettings
+from alfnet.params import AugmentSettings, ColourSettings
 from alfnet.training import samples as module
 from alfnet.training.samples import Batch, TrainingSamples, UpdateBatches, loader, sample_order
 
@@ -28,6 +28,7 @@ SETTINGS = AugmentSettings(
     pedestrian_width=8,
     ignore_area=100,
     ignore_side=8,
+    colour=ColourSettings(probability=0, contrast=[0.6, 1.4], saturation=[0, 1.6], hue=25),
 )
 IMAGES = 7
 

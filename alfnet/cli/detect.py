@@ -32,8 +32,8 @@ def detect(
         typer.Option(
             "--weights",
             "-w",
-            help="A detector: a model.safetensors, trained or imported, or an exported file (.onnx, .xml); left out: the one "
-            "that comes with the project.",
+            help="A detector: a model.safetensors, trained or imported, or an exported file (.onnx, .xml, .param); left out: the "
+            "one that comes with the project.",
         ),
     ] = None,
     save: Annotated[str, typer.Option(help="What to write, of pictures,video,coco,txt,csv,crops.")] = DEFAULT_FORMATS,
@@ -54,7 +54,7 @@ def detect(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ..., mps.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Images at once; else by their size.")] = None,
     backend: Annotated[
-        str, typer.Option(help="torch; onnx or openvino for exported files; auto: by the file's ending.")
+        str, typer.Option(help="torch; onnx, openvino or ncnn for exported files; auto: by the file's ending.")
     ] = "auto",
     tile: Annotated[
         str | None, typer.Option(help="Look at very large images in parts of WIDTHxHEIGHT, e.g. 2048x1024.")

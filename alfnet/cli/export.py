@@ -17,13 +17,20 @@ class ExportFormat(StrEnum):
 
     onnx = "onnx"
     openvino = "openvino"
+    ncnn = "ncnn"
 
 
 def export(
     weights: Annotated[
         Path, typer.Option(help="A detector: models/VARIANT/SEED/model.safetensors, or an imported one.")
     ],
-    out: Annotated[Path, typer.Option(help="The file to write: NAME.onnx, or NAME.xml (and NAME.bin) for OpenVINO.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The file to write: NAME.onnx, NAME.xml (and NAME.bin) for OpenVINO, or NAME.param (and NAME.bin, NAME.json) "
+            "for ncnn."
+        ),
+    ],
     format: Annotated[ExportFormat | None, typer.Option(help="Left out: by the ending of --out.")] = None,
     height: Annotated[
         int | None,
@@ -51,7 +58,7 @@ def export(
     int8: Annotated[bool, typer.Option("--int8", help="Convolutions in int8 (for CPUs); needs --calibration.")] = False,
     calibration: Annotated[Path | None, typer.Option(help="A folder of training images, of which 64 are used.")] = None,
 ) -> None:
-    """Write a detector as an ONNX or OpenVINO file, with uint8 images as input, and compare it with PyTorch."""
+    """Write a detector as an ONNX, OpenVINO or ncnn file, and compare it with PyTorch."""
     from pydantic import ValidationError
 
     from alfnet.detection.backend import padded_size
@@ -74,11 +81,14 @@ def export(
     if int8 and calibration is None:
         raise AlfnetError("--int8 needs --calibration FOLDER: images like those that the detector will see")
     origin = read_origin(weights)
+    takes_any = chosen == "ncnn" and height is None and width is None
     usual = padded_size(*(trained_frame(origin) or (1024, 2048)))
     try:
         settings = ExportSettings(
             format=chosen,
-            size=None if dynamic else (usual[0] if height is None else height, usual[1] if width is None else width),
+            size=None
+            if dynamic or takes_any
+            else (usual[0] if height is None else height, usual[1] if width is None else width),
             channels="rgb" if rgb else "bgr",
             decode=decode,
             nms=nms,
@@ -102,7 +112,7 @@ def _format(out: Path, format: ExportFormat | None) -> Format:
     by_suffix: dict[str, Format] = {suffix: name for name, suffix in SUFFIXES.items()}
     chosen = by_suffix.get(out.suffix) if format is None else format.value
     if chosen is None:
-        raise AlfnetError(f"--out {out}: name it NAME.onnx for ONNX, or NAME.xml for OpenVINO")
+        raise AlfnetError(f"--out {out}: name it NAME.onnx for ONNX, NAME.xml for OpenVINO, or NAME.param for ncnn")
     if out.suffix != SUFFIXES[chosen]:
         raise AlfnetError(f"--out {out}: with --format {chosen} name it {out.with_suffix(SUFFIXES[chosen]).name}")
     return chosen
@@ -118,13 +128,23 @@ def _images(folder: Path) -> list[Path]:
     return found[:: max(1, len(found) // 64)][:64]
 
 
-def _check_replaceable(out: Path, kind: str) -> None:
+def _check_replaceable(out: Path, kind: Format) -> None:
+    from alfnet.export.settings import files_of
+    from alfnet.outputs import check_replaceable, json_with
+
+    check_replaceable(out, "export", _is_ours, largest=2**31)  # the published networks take 0.2 GB
+    for path in files_of(out, kind)[1:]:
+        if path.suffix == ".json":
+            check_replaceable(path, "export", json_with("settings", "export", "sha256"))
+        elif not out.exists():  # then the weights there are another file's
+            check_replaceable(path, "export", lambda _: False)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file that is not empty says anywhere that `alfnet export` wrote it."""
+    import mmap
+
     from alfnet.export.settings import METADATA_KEY
-    from alfnet.outputs import check_replaceable
 
-    def is_ours(path: Path) -> bool:
-        return METADATA_KEY.encode() in path.read_bytes()
-
-    check_replaceable(out, "export", is_ours)
-    if kind == "openvino" and not out.exists():
-        check_replaceable(out.with_suffix(".bin"), "export", lambda path: False)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(METADATA_KEY.encode()) >= 0

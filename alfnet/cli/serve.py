@@ -13,7 +13,7 @@ def serve(
         Path,
         typer.Option("--weights", "-w", help="model.onnx of `alfnet export --nms --dynamic` (light); or any detector."),
     ],
-    backend: Annotated[str, typer.Option(help="torch, onnx, openvino; auto: by the file's ending.")] = "auto",
+    backend: Annotated[str, typer.Option(help="torch, onnx, openvino, ncnn; auto: by the file's ending.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     score: Annotated[
         float | None, typer.Option(min=0, max=1, help="Scores above this are given; a file of --nms has its own limit.")

@@ -166,6 +166,7 @@ BACKENDS: dict[str, Callable[[Path, str], Backend]] = {
     "torch": TorchBackend.open,
     "onnx": _elsewhere("open_onnx"),
     "openvino": _elsewhere("open_openvino"),
+    "ncnn": _elsewhere("open_ncnn"),
 }
 """By the name that `--backend` takes: a function of the weight file and the device's name."""
 

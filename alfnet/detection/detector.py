@@ -139,7 +139,7 @@ class Detector:
             weights: the file (`alfnet weights import`, or a training's model.safetensors); None: the one that comes with
                 the project, trained on photographs (`docs/photos.md`).
             device: auto, cpu, cuda, cuda:1, ..., mps.
-            backend: what runs the network: torch, onnx, openvino; auto: by the file's ending.
+            backend: what runs the network: torch, onnx, openvino, ncnn; auto: by the file's ending.
             score: detections have a score above this one; None: as published, 0.1.
             nms: IoU above which the worse of two boxes goes; None: what the file says (the one that comes with the project:
                 0.45), else as published, 0.5.

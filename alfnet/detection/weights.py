@@ -7,9 +7,9 @@ from pathlib import Path
 from alfnet.errors import AlfnetError
 
 AUTO = "auto"
-BACKEND_OF_SUFFIX = {".safetensors": "torch", ".onnx": "onnx", ".xml": "openvino"}
+BACKEND_OF_SUFFIX = {".safetensors": "torch", ".onnx": "onnx", ".xml": "openvino", ".param": "ncnn"}
 """By a file's ending."""
-_RUNTIMES = {"onnx": "ONNX", "openvino": "OpenVINO"}
+_RUNTIMES = {"onnx": "ONNX", "openvino": "OpenVINO", "ncnn": "ncnn"}
 
 
 def backend_of(path: Path) -> str | None:
@@ -18,7 +18,7 @@ def backend_of(path: Path) -> str | None:
 
 
 def exported_as(path: Path) -> str | None:
-    """`onnx` or `openvino` for a name with the ending of a file of `alfnet export`; else None."""
+    """`onnx`, `openvino` or `ncnn` for a name with the ending of a file of `alfnet export`; else None."""
     backend = backend_of(path)
     return backend if backend in _RUNTIMES else None
 

@@ -17,7 +17,7 @@ from alfnet.evaluation.protocol import find_protocol
 from alfnet.evaluation.subsets import chosen_subsets
 from alfnet.export.run import export_detector
 from alfnet.export.runtimes import OPEN
-from alfnet.export.settings import SUFFIXES, ExportSettings
+from alfnet.export.settings import SUFFIXES, ExportSettings, files_of
 from alfnet.files import atomic_path, write_json
 from alfnet.images import read_image
 from alfnet.params import DeploySettings, DetectSettings, EvaluateSettings
@@ -95,7 +95,7 @@ def deploy_variant(
                 subsets=chosen_subsets(evaluate.subsets),
             )
             rates[precision] = {key: evaluation.results[key] for key in evaluation.rates.percent}
-            parts = [file, file.with_suffix(".bin")] if settings.format == "openvino" else [file]
+            parts = files_of(file, settings.format)
             sizes[precision] = sum(part.stat().st_size for part in parts)
             measured[precision] = _timed(detector, images, folder) | {"md5": _md5(parts)}
         names = [image.file_name for image in chosen]

@@ -61,14 +61,29 @@ class DeployedNetwork(nn.Module):
         values = values.permute(0, 3, 1, 2)
         if self.half_precision:
             values = values.half()
-        stride8, stride16, stride32 = self.backbone(values)
-        features = [F.relu(self.p3(stride8)), stride16, stride32, F.relu(self.p6(stride32))]
+        features = self._features(values)
         logits, offsets = [], []
         for blocks in self.steps:
             levels = [block(feature) for block, feature in zip(cast(nn.ModuleList, blocks), features, strict=True)]
             logits.append(torch.cat([each for each, _ in levels], dim=1))
             offsets.append(torch.cat([each for _, each in levels], dim=1))
         return torch.stack(logits, dim=1).float(), torch.stack(offsets, dim=1).float()
+
+    def maps(self, values: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) less the means -> by step, then level, what the predictor blocks' last convolution gives.
+
+        Each is (N, A + 4A, h, w) for A anchors a cell: first their logits, then their offsets, anchor by anchor.
+        """
+        features = self._features(values)
+        return [
+            cast(_Head, block).map(feature)
+            for blocks in self.steps
+            for block, feature in zip(cast(nn.ModuleList, blocks), features, strict=True)
+        ]
+
+    def _features(self, values: Tensor) -> list[Tensor]:
+        stride8, stride16, stride32 = self.backbone(values)
+        return [F.relu(self.p3(stride8)), stride16, stride32, F.relu(self.p6(stride32))]
 
 
 class Decoder(nn.Module):
@@ -132,8 +147,13 @@ class _Head(nn.Module):
 
     def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, H, W) -> logits (N, H*W*A) and offsets (N, H*W*A, 4)."""
-        both = self.both(F.relu(self.conv(feature))).permute(0, 2, 3, 1)  # (N, H, W, A + 4A)
+        both = self.map(feature).permute(0, 2, 3, 1)  # (N, H, W, A + 4A)
         return both[..., : self.anchors].flatten(1), both[..., self.anchors :].reshape(len(both), -1, 4)
+
+    def map(self, feature: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, A + 4A, H, W): logits and offsets."""
+        found: Tensor = self.both(F.relu(self.conv(feature)))
+        return found
 
 
 def _folded(module: nn.Module) -> nn.Module:

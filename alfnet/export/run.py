@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import re
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ import torch
 from alfnet.boxes.anchors import anchors
 from alfnet.boxes.cascade import cascade
 from alfnet.errors import AlfnetError
+from alfnet.export.graph import DeployedNetwork
 from alfnet.export.onnx_file import onnx_model, save_onnx
-from alfnet.export.runtimes import OnnxBackend, OpenVinoBackend, Predictions
-from alfnet.export.settings import METADATA_KEY, ExportSettings, describe
+from alfnet.export.runtimes import OPEN, Predictions
+from alfnet.export.settings import METADATA_KEY, ExportSettings, describe, files_of
 from alfnet.files import atomic_path
 from alfnet.network.alfnet import ALFNet, normalise
 from alfnet.network.weight_files import read_extra
@@ -61,7 +63,7 @@ def export_detector(
     test_step: int | None = None,
     calibration: Sequence[Path] = (),
 ) -> Difference:
-    """Write `weights` as an ONNX or OpenVINO file, and return how far it is from PyTorch on an image of real size.
+    """Write `weights` as ONNX, OpenVINO or ncnn files, and return how far it is from PyTorch on an image of real size.
 
     Raises AlfnetError for weights that cannot be read, for a step that the network does not have, for calibration images
     that cannot be read, and for a float32 file whose boxes differ by more than 1e-3 px or scores by more than 1e-5, and by
@@ -72,28 +74,37 @@ def export_detector(
     if test_step is not None and not 1 <= test_step <= steps:
         raise AlfnetError(f"--test-step {test_step}: this network has the steps 1 to {steps}")
     description = describe(model.settings, export, dict(read_extra(weights)))
-    images = calibration_images(calibration, export) if export.int8 else []
-    proto = onnx_model(model, export, detect, description, test_step=test_step, calibration=images)
-    if export.format == "onnx":
-        with atomic_path(out) as temporary:
-            save_onnx(proto, temporary)
-            return checked_difference(OnnxBackend(temporary), model, export)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / out.name
+        if export.format == "ncnn":
+            from alfnet.export.ncnn_file import write_ncnn
+
+            write_ncnn(DeployedNetwork(model), file, description)
+        else:
+            images = calibration_images(calibration, export) if export.int8 else []
+            proto = onnx_model(model, export, detect, description, test_step=test_step, calibration=images)
+            if export.format == "onnx":
+                save_onnx(proto, file)
+            else:
+                _save_openvino(proto, file, description, half=export.half)
+        difference = checked_difference(OPEN[export.format](file, "cpu"), model, export)
+        # The one that is named last: without it, and its description, the others are no model yet.
+        for made, kept in reversed(list(zip(files_of(file, export.format), files_of(out, export.format), strict=True))):
+            with atomic_path(kept) as temporary:
+                shutil.copyfile(made, temporary)
+        return difference
+
+
+def _save_openvino(proto: Any, file: Path, description: str, *, half: bool) -> None:
+    """Write an ONNX model as OpenVINO's two files."""
     import openvino as ov
 
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "model.onnx"
-        save_onnx(proto, source)
-        converted = ov.convert_model(str(source))
-        converted.set_rt_info(description, [METADATA_KEY])
-        _number(converted)
-        xml = Path(folder) / out.name
-        ov.save_model(converted, str(xml), compress_to_fp16=export.half)
-        difference = checked_difference(OpenVinoBackend(xml), model, export)
-        # The weights first: without its description a new .bin is no model yet.
-        for suffix in (".bin", ".xml"):
-            with atomic_path(out.with_suffix(suffix)) as temporary:
-                temporary.write_bytes(xml.with_suffix(suffix).read_bytes())
-        return difference
+    source = file.with_name("source.onnx")
+    save_onnx(proto, source)
+    converted = ov.convert_model(str(source))
+    converted.set_rt_info(description, [METADATA_KEY])
+    _number(converted)
+    ov.save_model(converted, str(file), compress_to_fp16=half)
 
 
 def _number(model: Any) -> None:

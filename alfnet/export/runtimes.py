@@ -1,4 +1,4 @@
-"""Exported files behind `alfnet detect --backend onnx` and `--backend openvino`."""
+"""Exported files behind `alfnet detect --backend onnx`, `--backend openvino` and `--backend ncnn`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from alfnet.boxes.anchors import STRIDES
 from alfnet.detection.backend import padded_size
 from alfnet.errors import AlfnetError, extra_needed
 from alfnet.export.graph import OUTPUTS
-from alfnet.export.settings import METADATA_KEY, SUFFIXES, ExportSettings, Format, read_description
+from alfnet.export.ncnn_file import INPUT, output_name, read_ncnn
+from alfnet.export.settings import METADATA_KEY, SUFFIXES, ExportSettings, Format, files_of, read_description
 from alfnet.network.alfnet import CHANNEL_MEANS
 from alfnet.network.origin import KEY, describe, origin_of, trained_frame
 from alfnet.network.settings import NetworkSettings
@@ -181,6 +182,58 @@ class OpenVinoBackend(ExportedBackend):
         return logits, offsets
 
 
+class NcnnBackend(ExportedBackend):
+    """ncnn on CPUs, in float32 throughout."""
+
+    def __init__(self, path: str | os.PathLike[str], device: str = "auto", *, threads: int | None = None) -> None:
+        """As `OnnxBackend`; the files' checksums are compared before ncnn reads them."""
+        import ncnn
+
+        self.path = Path(path)
+        _check_file(self.path, SUFFIXES["ncnn"])
+        if device not in ("auto", "cpu"):
+            raise AlfnetError(f"--device {device}: ncnn files are computed on the CPU here; set auto or cpu")
+        self.settings, self.export, self.origin = read_description(read_ncnn(self.path), self.path)
+        self.net = ncnn.Net()
+        options = self.net.opt
+        options.num_threads = threads or torch.get_num_threads()
+        options.use_vulkan_compute = False
+        # Left to itself ncnn rounds to half precision where the processor has it.
+        options.use_fp16_packed = options.use_fp16_storage = options.use_fp16_arithmetic = False
+        options.use_bf16_storage = False
+        param, binary = files_of(self.path, "ncnn")[:2]
+        if self.net.load_param(str(param)) or self.net.load_model(str(binary)):
+            raise AlfnetError(f"{self.path}: ncnn cannot open it; export it again")
+        self.name = f"ncnn {ncnn.__version__} (float32) on CPU"
+
+    def _run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = [self._run_one(image) for image in images]
+        logits, offsets = (np.stack(each) for each in zip(*found, strict=True))
+        return logits, offsets
+
+    def _run_one(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(H, W, 3) uint8 -> logits (S, B), offsets (S, B, 4)."""
+        import ncnn
+
+        height, width = image.shape[:2]
+        values = ncnn.Mat.from_pixels(image, ncnn.Mat.PixelType.PIXEL_BGR, width, height)
+        values.substract_mean_normalize(list(CHANNEL_MEANS), [])
+        extractor = self.net.create_extractor()
+        failed = extractor.input(INPUT, values)
+        maps = []
+        for number in range(self.settings.steps * len(STRIDES)):
+            code, found = extractor.extract(output_name(number))
+            failed = failed or code
+            if failed:
+                raise AlfnetError(f"{self.path}: ncnn cannot run it (error {failed}); export it again")
+            maps.append(np.array(found).transpose(1, 2, 0).reshape(-1, found.c))  # (cells, A + 4A)
+        each = self.settings.anchors_per_cell
+        of_steps = [maps[first : first + len(STRIDES)] for first in range(0, len(maps), len(STRIDES))]
+        logits = np.stack([np.concatenate([part[:, :each].reshape(-1) for part in levels]) for levels in of_steps])
+        offsets = np.stack([np.concatenate([part[:, each:].reshape(-1, 4) for part in levels]) for levels in of_steps])
+        return logits, offsets
+
+
 def open_onnx(path: Path, device: str) -> OnnxBackend:
     """For `alfnet.detection.backend.BACKENDS`."""
     return OnnxBackend(path, device)
@@ -191,22 +244,32 @@ def open_openvino(path: Path, device: str) -> OpenVinoBackend:
     return OpenVinoBackend(path, device)
 
 
-OPEN: dict[Format, Callable[[Path, str], ExportedBackend]] = {"onnx": open_onnx, "openvino": open_openvino}
+def open_ncnn(path: Path, device: str) -> NcnnBackend:
+    """For `alfnet.detection.backend.BACKENDS`."""
+    return NcnnBackend(path, device)
+
+
+OPEN: dict[Format, Callable[[Path, str], ExportedBackend]] = {
+    "onnx": open_onnx,
+    "openvino": open_openvino,
+    "ncnn": open_ncnn,
+}
 """By the format of a file: a function of the file and the device's name."""
 
 
 def exported_summary(path: Path) -> dict[str, Any]:
     """What an exported file says of itself, for people and programs; AlfnetError where it is none, or cannot be opened."""
     with extra_needed("export"):
-        backend = OPEN["openvino" if path.suffix.lower() == SUFFIXES["openvino"] else "onnx"](path, "cpu")
+        backend = OPEN[next((kind for kind, suffix in SUFFIXES.items() if path.suffix.lower() == suffix), "onnx")](
+            path, "cpu"
+        )
     settings = backend.settings.model_dump(mode="json")
     grid = settings.pop("anchors")
     export = backend.export.model_dump(mode="json")
     size = export.pop("size")
-    parts = [path, path.with_suffix(".bin")] if backend.export.format == "openvino" else [path]
     summary = {
         "file": str(path),
-        "bytes": sum(part.stat().st_size for part in parts),
+        "bytes": sum(part.stat().st_size for part in files_of(path, backend.export.format)),
         "holds": "exported detector",
         **settings,
         "anchor_widths": grid["widths"],

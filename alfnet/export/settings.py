@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -10,10 +11,21 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from alfnet.errors import AlfnetError
 from alfnet.network.settings import NetworkSettings
 
-Format = Literal["onnx", "openvino"]
-SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml"}
+Format = Literal["onnx", "openvino", "ncnn"]
+FILES: dict[Format, tuple[str, ...]] = {
+    "onnx": (".onnx",),
+    "openvino": (".xml", ".bin"),
+    "ncnn": (".param", ".bin", ".json"),
+}
+"""By format: the endings of an export's files, of which the first is the one that is named."""
+SUFFIXES: dict[Format, str] = {kind: endings[0] for kind, endings in FILES.items()}
 METADATA_KEY = "alfnet"
 FORMAT_VERSION = 1
+
+
+def files_of(path: Path, kind: Format) -> tuple[Path, ...]:
+    """All files of the export that is named `path`."""
+    return tuple(path.with_suffix(ending) for ending in FILES[kind])
 
 
 class ExportSettings(BaseModel):
@@ -38,11 +50,26 @@ class ExportSettings(BaseModel):
     def _possible(self) -> ExportSettings:
         if self.half and self.int8:
             raise ValueError("--half and --int8 exclude each other")
+        if self.format == "ncnn":
+            self._possible_for_ncnn()
         if self.size is not None and any(side <= 0 or side % 64 for side in self.size):
             raise ValueError(
                 f"--height and --width must be positive multiples of 64, not {self.size[0]} x {self.size[1]}"
             )
         return self
+
+    def _possible_for_ncnn(self) -> None:
+        for asked, option in (
+            (self.decode, "--decode"), (self.nms, "--nms"), (self.half, "--half"), (self.int8, "--int8"),
+            (self.channels == "rgb", "--rgb"),
+        ):  # fmt: skip
+            if asked:
+                raise ValueError(
+                    f"{option}: an ncnn file holds the float32 convolutions alone, for images B G R; leave it out, or export "
+                    "as ONNX"
+                )
+        if self.size is not None:
+            raise ValueError("--height and --width: an ncnn file takes images of any size; leave them out")
 
     @property
     def precision(self) -> str:

@@ -19,7 +19,7 @@ from alfnet.images import MEAN_COLOUR, shrink_to_frame
 from alfnet.network.origin import origin_of, trained_frame
 
 STRIDE = 64
-BACKENDS = ("auto", "torch", "onnx", "openvino")
+BACKENDS = ("auto", "torch", "onnx", "openvino", "ncnn")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def open_finder(
 
     Args:
         weights: the file.
-        backend: torch, onnx, openvino; auto: by the file's ending.
+        backend: torch, onnx, openvino, ncnn; auto: by the file's ending.
         device: auto, cpu, cuda, ...
         score: detections have a score above this one; None: as the file was exported for, or asks for, or as published.
         threads: of ONNX Runtime, where it runs alone; None: as many as there are cores.
@@ -68,7 +68,7 @@ def open_finder(
     check_not_folder(weights)
     if chosen is None:
         raise AlfnetError(
-            f"{weights}: which backend? .safetensors, .onnx and .xml tell; for other names give --backend"
+            f"{weights}: which backend? .safetensors, .onnx, .xml and .param tell; for other names give --backend"
         )
     if not weights.is_file():
         raise AlfnetError(f"{weights}: no such file; a model.safetensors or a file of `alfnet export` was expected")

@@ -1,5 +1,7 @@
 """The published augmentation: brightness, flip, crop around a pedestrian, resize (docs/method.md#augmentation).
 
+Other colours (`recolour`) are this project's, and off where the paper's settings hold.
+
 Boxes are continuous: the box x1 y1 x2 y2 covers the pixels x1 <= column < x2, y1 <= row < y2, as x2 = x + w in the
 CityPersons caches has it. A mirrored box is therefore W - x2 .. W - x1, and a resize multiplies coordinates by the
 quotient of the sizes.
@@ -30,7 +32,18 @@ class Sample:
     ignore_regions: np.ndarray
 
 
+YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+"""From R, G, B (FCC's NTSC, rounded as usual)."""
 ROWS = 128  # that are brightened at a time, so that what is between stays in the processor's cache
+
+
+@dataclass(frozen=True)
+class Recolouring:
+    """How the colours of one crop change: factors, and degrees."""
+
+    contrast: float
+    saturation: float
+    hue: float
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,8 @@ class Draw:
     width: int
     height: int
     """The crop, in pixels of the image after the flip; left and top are negative where it begins outside."""
+    colour: Recolouring | None = None
+    """None leaves the colours."""
 
 
 def augment(
@@ -78,6 +93,8 @@ def augment(
         below, behind = drawn.height - above - crop.shape[0], drawn.width - before - crop.shape[1]
         crop = cv2.copyMakeBorder(crop, above, below, before, behind, cv2.BORDER_CONSTANT, value=MEAN_COLOUR)
     resized = cv2.resize(crop, (settings.width, settings.height), interpolation=cv2.INTER_LINEAR)
+    if drawn.colour is not None:
+        resized = recolour(resized, drawn.colour)
     pedestrians, ignore_regions = augment_boxes(pedestrians, ignore_regions, width, drawn, settings)
     return Sample(resized, pedestrians, ignore_regions)
 
@@ -86,7 +103,8 @@ def draw(height: int, width: int, pedestrians: np.ndarray, settings: AugmentSett
     """Draw the random numbers for an image of height x width px, in the published order.
 
     Brightness or not, its factor; flip or not; the crop's scale; the pedestrian that it is centred on (all alike
-    probable), or where there is none its left and top edge.
+    probable), or where there is none its left and top edge. Then, where `settings.colour` asks for it, other colours or
+    not, contrast, saturation and hue: without it there are no further numbers.
     """
     brightness = None
     if rng.random() < settings.brightness_probability:
@@ -110,7 +128,11 @@ def draw(height: int, width: int, pedestrians: np.ndarray, settings: AugmentSett
     else:
         left = int(rng.integers(abs(width - crop_width) + 1)) + min(0, width - crop_width)
         top = int(rng.integers(abs(height - crop_height) + 1)) + min(0, height - crop_height)
-    return Draw(brightness, flip, left, top, crop_width, crop_height)
+    colour = None
+    if settings.colour.probability > 0 and rng.random() < settings.colour.probability:
+        ranges = (settings.colour.contrast, settings.colour.saturation, (-settings.colour.hue, settings.colour.hue))
+        colour = Recolouring(*(rng.uniform(*ends) for ends in ranges))
+    return Draw(brightness, flip, left, top, crop_width, crop_height, colour)
 
 
 def _range(spare: int) -> tuple[int, int]:
@@ -136,6 +158,21 @@ def brighten(image: np.ndarray, factor: float) -> np.ndarray:
         per_pixel = cv2.LUT(cv2.max(cv2.max(channels[0], channels[1]), channels[2]), factors)
         cv2.merge([cv2.multiply(channel, per_pixel, dtype=cv2.CV_8U) for channel in channels], brighter[part])
     return brighter
+
+
+def recolour(image: np.ndarray, change: Recolouring) -> np.ndarray:
+    """Change the colours of a uint8 (H, W, 3) image, B G R, clipped to 0 .. 255: one linear map of all pixels.
+
+    In YIQ (the American television's luma and two axes of chroma) contrast scales all three, saturation the chroma, and
+    hue turns it; the image's mean luma stays where it is.
+    """
+    angle = np.deg2rad(change.hue)
+    cos, sin = change.saturation * np.cos(angle), change.saturation * np.sin(angle)
+    turned = change.contrast * np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+    of_rgb = (np.linalg.inv(YIQ) @ turned @ YIQ)[::-1, ::-1]  # reversed: of B G R
+    grey = float(image.reshape(-1, 3).mean(axis=0) @ YIQ[0, ::-1])
+    shift = np.full((3, 1), grey * (1 - change.contrast))
+    return cv2.transform(image, np.hstack([of_rgb, shift]).astype(np.float32))
 
 
 def augment_boxes(
