@@ -227,6 +227,8 @@ def test_no_command_writes_over_an_input_or_a_stranger(folder):
     (folder / "copy.safetensors").write_bytes((folder / "mine.safetensors").read_bytes())
     stamp = ("weights", "stamp", "copy.safetensors", "--metrics", "gt.json", "--out", "mine.safetensors")
     assert all(word in alfnet(*stamp, cwd=folder, code=2) for word in trained)
+    for file, said in (("found.onnx", "found.onnx: an exported file already (ONNX)"), (".", ".: is a folder")):
+        assert said in alfnet("weights", "stamp", file, *stamp[3:], cwd=folder, code=2)
     (folder / "copy.safetensors").unlink()
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     for _ in range(2):  # its own output it does replace

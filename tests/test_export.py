@@ -12,6 +12,7 @@ import torch
 
 from alfnet.boxes.anchors import anchors
 from alfnet.boxes.cascade import cascade
+from alfnet.cli.export import _check_replaceable
 from alfnet.detection.detector import default_weights, published_settings
 from alfnet.detection.postprocess import select, step_scores
 from alfnet.errors import AlfnetError
@@ -411,6 +412,28 @@ def test_commands_that_cannot_be_are_refused_before_the_work(
         (tmp_path / name).write_bytes(b"\x08\x07")
     assert said in alfnet("export", "--weights", "model.safetensors", *options, cwd=tmp_path, code=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.safetensors", "old.bin", "old.onnx"]
+
+
+def test_an_earlier_export_of_any_size_is_written_over(tmp_path: Path) -> None:
+    out = tmp_path / "m.onnx"
+    with out.open("wb") as file:
+        file.seek(2**26 + 1)  # of which nothing is stored
+        file.write(b"alfnet")
+    _check_replaceable(out, "onnx")
+    with out.open("r+b") as file:
+        file.seek(2**26 + 1)
+        file.write(b"foreign")
+    with pytest.raises(AlfnetError, match=r"m\.onnx: is there and holds no earlier export"):
+        _check_replaceable(out, "onnx")
+    ours = {".param": b"Input alfnet", ".bin": b"1", ".json": b'{"settings": 1, "export": 2, "sha256": 3}'}
+    for ending, content in ours.items():
+        (tmp_path / f"n{ending}").write_bytes(content)
+    _check_replaceable(tmp_path / "n.param", "ncnn")
+    with pytest.raises(AlfnetError, match=r"n\.bin: is there"):
+        _check_replaceable(tmp_path / "n.xml", "openvino")
+    (tmp_path / "n.json").write_bytes(b"{}")
+    with pytest.raises(AlfnetError, match=r"n\.json: is there"):
+        _check_replaceable(tmp_path / "n.param", "ncnn")
 
 
 def test_info_of_an_exported_file(tmp_path: Path) -> None:

@@ -74,10 +74,13 @@ def weights_stamp(
     out: Annotated[Path, typer.Option(help="The safetensors file to write: the same weights.")],
 ) -> None:
     """Copy a detector with its miss rates in the file, so that whoever gets it can read them (`weights info`)."""
+    from alfnet.detection.weights import check_not_exported, check_not_folder
     from alfnet.network.file_origin import read_origin, stamp
     from alfnet.network.weight_files import is_weight_file
     from alfnet.outputs import check_outputs, check_replaceable
 
+    check_not_folder(file)
+    check_not_exported(file, "alfnet weights stamp")
     check_outputs({"--out": out}, {"the detector": file, "--metrics": metrics})
     check_replaceable(
         out, "stamped detector", lambda path: is_weight_file(path) and "miss_rate_percent" in read_origin(path)
