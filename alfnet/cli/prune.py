@@ -104,7 +104,7 @@ def _is_export(path: Path) -> bool:
     """ONNX, or OpenVINO's XML and the weights beside it, as `alfnet export` writes them."""
     if path.suffix == ".bin":
         return path.with_suffix(".xml").is_file()
-    return path.suffix in (".onnx", ".xml", ".param")
+    return path.suffix in (".onnx", ".xml")
 
 
 def _anything(path: Path) -> bool:

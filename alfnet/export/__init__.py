@@ -1,1 +1,1 @@
-"""A trained detector for other runtimes: ONNX and OpenVINO files, checked against PyTorch."""
+"""A trained detector for other runtimes: ONNX, OpenVINO and ncnn files, checked against PyTorch."""
