@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
+import torch.nn.functional as F
 
 from alfnet.boxes.anchors import anchors
 from alfnet.boxes.cascade import cascade
@@ -25,7 +28,7 @@ from alfnet.export.run import BOXES_AT_MOST, SCORES_AT_MOST, checked_difference,
 from alfnet.export.runtimes import ExportedBackend, NcnnBackend, OnnxBackend, OpenVinoBackend, exported_summary
 from alfnet.export.settings import SUFFIXES, ExportSettings, describe
 from alfnet.images import write_png
-from alfnet.network.alfnet import ALFNet, normalise
+from alfnet.network.alfnet import CHANNEL_MEANS, ALFNet, normalise
 from alfnet.network.layers import BatchNorm
 from alfnet.params import DetectSettings
 from tests.commands import alfnet
@@ -35,17 +38,32 @@ SIZE = (128, 192)
 
 
 def model_of(backbone: str) -> ALFNet:
-    """A small network of two steps whose normalisation does something."""
+    """A small network of two steps whose normalisation does something, and whose every layer sees the image."""
     model = network(backbone=backbone, steps=2)
     generator = torch.Generator().manual_seed(1)
-    for module in model.modules():
-        if isinstance(module, BatchNorm):
-            with torch.no_grad():
-                module.running_var.uniform_(0.5, 2, generator=generator)
-                module.running_mean.normal_(generator=generator)
-                module.weight.uniform_(0.5, 1.5, generator=generator)
-                module.bias.normal_(generator=generator)
+    norms = [module for module in model.modules() if isinstance(module, BatchNorm)]
+    with torch.no_grad():
+        for module in norms:
+            module.weight.uniform_(0.5, 1.5, generator=generator)
+            module.bias.uniform_(-0.5, 1, generator=generator)
+            module.momentum = 1.0
+        model.train()(normalise(torch.from_numpy(images())))  # mean and variance of all maps
+        for name, parameter in model.named_parameters():
+            if name.endswith((".logits.weight", ".offsets.weight")):
+                parameter *= 0.15  # scores that are neither 0 nor 1, boxes near their anchors: as learnt
+    for module in norms:
+        module.momentum = 0.1
     return model.eval()
+
+
+def test_the_networks_of_these_tests_look_at_the_image() -> None:
+    for backbone in ("resnet50", "mobilenet"):
+        model = model_of(backbone)
+        with torch.inference_mode():
+            first, black = (model(normalise(torch.from_numpy(each))) for each in (images(1), images(1) * 0))
+        for (logits, offsets), (other_logits, other_offsets) in zip(first, black, strict=True):
+            assert (logits - other_logits).abs().mean() > 0.01
+            assert (offsets - other_offsets).abs().mean() > 0.01
 
 
 def images(count: int = 2, height: int = SIZE[0], width: int = SIZE[1]) -> np.ndarray:
@@ -236,8 +254,13 @@ def test_ncnn_takes_any_size(tmp_path: Path, backbone: str) -> None:
     assert backend.origin == {"profile": "a test"}
     for shape in ((1, 64, 64), (3, 192, 128)):
         assert_predicts(backend, model, images(*shape))
-    odd = backend.predict(images(1, 100, 150))  # padded
-    assert odd[0][0].shape == (1, len(anchors(128, 192, model.settings.anchors)))
+    odd = images(1, 100, 150)
+    grey = np.rint(CHANNEL_MEANS).astype(np.uint8)
+    padded = np.concatenate([odd, np.broadcast_to(grey, (1, 100, 42, 3))], axis=2)
+    padded = np.concatenate([padded, np.broadcast_to(grey, (1, 28, 192, 3))], axis=1)
+    for found, expected in zip(backend.predict(odd), backend.predict(padded), strict=True):
+        assert torch.equal(found[0], expected[0])
+        assert torch.equal(found[1], expected[1])
     summary = exported_summary(out)
     assert (summary["format"], summary["size"]) == ("ncnn", "any (multiples of 64)")
     assert summary["bytes"] == sum(out.with_suffix(end).stat().st_size for end in (".param", ".bin", ".json"))
@@ -260,32 +283,66 @@ def small_ncnn(folder: Path) -> Path:
         (".json", None, r"model\.json: no such file"),
         (".bin", b"cut", r"model\.bin: is not the file that model\.json describes; it is damaged, export it again"),
         (".param", b"7767517\n1 1\nInput a 0 1 in0\n", r"model\.param: is not the file that model\.json describes"),
+        (".json", "widths", r"model\.json: is not as alfnet export wrote it; it is damaged"),
         (".json", b"[1]", r"model\.json: was not written by alfnet export"),
         (".json", b'{"sha256": 3}', r"model\.json: was not written by alfnet export"),
         (".json", b"\xff{", r"model\.json: was not written by alfnet export"),
     ],
 )
 def test_ncnn_files_that_are_not_whole_are_refused(
-    tmp_path: Path, ending: str, content: bytes | None, said: str
+    tmp_path: Path, ending: str, content: bytes | str | None, said: str
 ) -> None:
     out = small_ncnn(tmp_path)
     NcnnBackend(out, "cpu")
     if content is None:
         out.with_suffix(ending).unlink()
+    elif isinstance(content, str):  # other anchors
+        text = out.with_suffix(ending).read_text()
+        assert "24.0" in text
+        out.with_suffix(ending).write_text(text.replace("24.0", "25.0"))
     else:
         out.with_suffix(ending).write_bytes(content)
     with pytest.raises(AlfnetError, match=said):
         NcnnBackend(out, "cpu")
 
 
+def test_ncnn_computes_what_pytorch_does(tmp_path: Path) -> None:
+    assert_predicts(NcnnBackend(small_ncnn(tmp_path), "cpu"), model_of("mobilenet"), images(1, 64, 64))
+
+
 def test_ncnn_is_computed_on_the_cpu(tmp_path: Path) -> None:
+    with pytest.raises(AlfnetError, match=r"model\.old: no exported file by its ending"):
+        NcnnBackend(small_ncnn(tmp_path).rename(tmp_path / "model.old"), "cpu")
     with pytest.raises(AlfnetError, match="--device cuda: ncnn files are computed on the CPU"):
         NcnnBackend(small_ncnn(tmp_path), "cuda")
+
+
+class Written(torch.nn.Module):
+    """A layer that is a function."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        return self.function(value)
 
 
 @pytest.mark.parametrize(
     ("layer", "said"),
     [
+        (
+            Written(lambda x: F.max_pool2d(F.pad(x, (0, 1, 0, 1)), 3, 2)),
+            "zeros before max-pooling of what may be negative",
+        ),
+        (Written(lambda x: F.pad(x, (0, 1, 0, 1)) + x), "padding before BinaryOp"),
+        (Written(lambda x: F.pad(F.pad(x, (0, 1, 0, 1)), (0, 1, 0, 1))), "pad"),
+        (Written(lambda x: F.pad(x, (0, 1))), "pad"),
+        (Written(lambda x: F.pad(x, (0, -1, 0, -1))), "pad"),
+        (Written(lambda x: F.pad(x, (1, 1, 1, 1), value=3.0)), "pad"),
+        (Written(lambda x: torch.add(x, x, alpha=2)), "add"),
+        (Written(lambda x: torch.add(x, other=x)), "add"),
+        (Written(lambda x: x * 2 if x.sum() > 0 else x), "TraceError in tracing it"),
         (torch.nn.BatchNorm2d(3), "BatchNorm2d in it"),
         (torch.nn.Sequential(torch.nn.Sigmoid()), "Sigmoid in it"),
         (torch.nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"), "padding other than by zeros"),
@@ -295,7 +352,7 @@ def test_ncnn_is_computed_on_the_cpu(tmp_path: Path) -> None:
 def test_ncnn_files_of_other_layers_are_refused(tmp_path: Path, layer: torch.nn.Module, said: str) -> None:
     network = DeployedNetwork(model_of("mobilenet"))
     network.backbone = torch.nn.Sequential(layer, network.backbone)
-    with pytest.raises(AlfnetError, match=rf"cannot be written for ncnn \({said}.*export it as ONNX or OpenVINO"):
+    with pytest.raises(AlfnetError, match=rf"cannot be written for ncnn \(.*{said}.*export it as ONNX or OpenVINO"):
         write_ncnn(network, tmp_path / "model.param", "{}")
     assert not list(tmp_path.iterdir())
 
@@ -397,6 +454,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
             ["--out", "m.onnx", "--weights", "old.onnx"],
             "old.onnx: an exported file already (ONNX); alfnet export needs",
         ),
+        (["--out", "m.param", "--weights", "m.bin"], "--out m.param and its .bin m.bin: is the file of --weights"),
         (["--out", "m.onnx", "--weights", "."], ".: is a folder; name the file in it: model.safetensors"),
     ],
 )
@@ -431,6 +489,13 @@ def test_an_earlier_export_of_any_size_is_written_over(tmp_path: Path) -> None:
     _check_replaceable(tmp_path / "n.param", "ncnn")
     with pytest.raises(AlfnetError, match=r"n\.bin: is there"):
         _check_replaceable(tmp_path / "n.xml", "openvino")
+    (tmp_path / "n.param").write_bytes(b"")
+    with pytest.raises(AlfnetError, match=r"n\.bin: is there"):
+        _check_replaceable(tmp_path / "n.param", "ncnn")
+    described = {"settings": 1, "export": 2, "sha256": {"bin": hashlib.sha256(b"1").hexdigest()}}
+    (tmp_path / "n.json").write_text(json.dumps(described))  # an export that was ended on its way
+    _check_replaceable(tmp_path / "n.param", "ncnn")
+    (tmp_path / "n.param").write_bytes(b"Input alfnet")
     (tmp_path / "n.json").write_bytes(b"{}")
     with pytest.raises(AlfnetError, match=r"n\.json: is there"):
         _check_replaceable(tmp_path / "n.param", "ncnn")

@@ -48,6 +48,7 @@ def test_nothing_of_mini_is_the_papers() -> None:
         ("head.anchors.ratio", 0.5),
         ("head.anchors.widths", [[16, 24], [32, 48], [64, 80], [128, 161]]),
         ("train.augment.height", 320),
+        ("train.augment.colour.probability", 0.5),
         ("detect.score_threshold", 0.05),
         ("detect.nms_iou", 0.4),
         (
@@ -67,6 +68,10 @@ def test_any_other_setting_is_not_the_papers(key: str, value: object) -> None:
 
 def test_the_schedule_does_not_matter() -> None:
     assert published_model(published_params(**{"train.updates": 7}), "resnet50-2s") == "resnet50-2s"
+
+
+def test_what_is_off_does_not_matter() -> None:
+    assert published_model(published_params(**{"train.augment.colour.hue": 7}), "resnet50-2s") == "resnet50-2s"
 
 
 def test_a_parameter_count_far_off_is_not_the_papers() -> None:

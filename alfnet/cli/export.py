@@ -66,7 +66,7 @@ def export(
     from alfnet.detection.weights import check_not_exported, check_not_folder
     from alfnet.errors import AlfnetError
     from alfnet.export.run import export_detector
-    from alfnet.export.settings import ExportSettings
+    from alfnet.export.settings import ExportSettings, files_of
     from alfnet.network.file_origin import read_origin
     from alfnet.network.origin import trained_frame
     from alfnet.outputs import check_outputs
@@ -76,7 +76,8 @@ def export(
     chosen = _format(out, format)
     if test_step is not None and not nms:
         raise AlfnetError(f"--test-step {test_step}: is of --nms, without which the file gives all steps; add --nms")
-    check_outputs({"--out": out}, {"--weights": weights, "--calibration": calibration})
+    outputs = {"--out" if path == out else f"--out {out} and its {path.suffix}": path for path in files_of(out, chosen)}
+    check_outputs(outputs, {"--weights": weights, "--calibration": calibration})
     _check_replaceable(out, chosen)
     if int8 and calibration is None:
         raise AlfnetError("--int8 needs --calibration FOLDER: images like those that the detector will see")
@@ -133,11 +134,24 @@ def _check_replaceable(out: Path, kind: Format) -> None:
     from alfnet.outputs import check_replaceable, json_with
 
     check_replaceable(out, "export", _is_ours, largest=2**31)  # the published networks take 0.2 GB
+    is_earlier = out.exists() and out.stat().st_size > 0  # or the weights beside it are another file's
     for path in files_of(out, kind)[1:]:
         if path.suffix == ".json":
             check_replaceable(path, "export", json_with("settings", "export", "sha256"))
-        elif not out.exists():  # then the weights there are another file's
-            check_replaceable(path, "export", lambda _: False)
+        else:
+            check_replaceable(path, "export", lambda path: is_earlier or _is_described(path), largest=2**31)
+
+
+def _is_described(weights: Path) -> bool:
+    """Whether NAME.json says that NAME.bin is its own: what an export that was ended on its way has left."""
+    import hashlib
+    import json
+
+    try:
+        expected = json.loads(weights.with_suffix(".json").read_bytes())["sha256"]["bin"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return False
+    return bool(expected == hashlib.sha256(weights.read_bytes()).hexdigest())
 
 
 def _is_ours(path: Path) -> bool:

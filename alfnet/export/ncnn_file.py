@@ -1,4 +1,4 @@
-"""The network as ncnn files: NAME.param (layers, text), NAME.bin (weights) and NAME.json (what it is, and both checksums).
+"""The network as ncnn files: NAME.param (layers, text), NAME.bin (weights) and NAME.json (what it is, and checksums).
 
 ncnn (Tencent, BSD) computes float32 convolutions on CPUs faster than the other runtimes here (docs/performance.md), and
 runs on phones and boards. Its files hold the convolutions up to the maps of the predictor blocks; the means are subtracted
@@ -44,7 +44,8 @@ def output_name(number: int) -> str:
 def write_ncnn(network: DeployedNetwork, out: Path, description: str) -> None:
     """Write the files of `network` beside `out`, NAME.param; `description` is of `alfnet.export.settings.describe`.
 
-    Raises AlfnetError for a backbone of other layers than convolutions, ReLUs, sums and max-pooling.
+    Raises AlfnetError for a backbone of other layers than convolutions, ReLUs, sums and max-pooling, as the paper's two have
+    them (`nn.Conv2d`, `nn.ZeroPad2d`, and functions for the rest).
     """
     layers = _layers(network)
     blobs = sum(len(layer.outputs) for layer in layers)
@@ -52,7 +53,9 @@ def write_ncnn(network: DeployedNetwork, out: Path, description: str) -> None:
     param, binary, about = files_of(out, "ncnn")
     binary.write_bytes(b"".join(part.tobytes() for layer in layers for part in layer.weights))
     param.write_text("\n".join(lines) + "\n")
-    write_json(about, json.loads(description) | {"sha256": {"param": _sha256(param), "bin": _sha256(binary)}}, indent=1)
+    content = json.loads(description)
+    digests = {"param": _sha256(param), "bin": _sha256(binary), "description": _sha256_of(content)}
+    write_json(about, content | {"sha256": digests}, indent=1)
 
 
 def read_ncnn(out: Path) -> str:
@@ -67,12 +70,19 @@ def read_ncnn(out: Path) -> str:
     try:
         content = json.loads(about.read_bytes())
         expected = dict(content.pop("sha256"))
+        whole = expected["description"] == _sha256_of(content)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise AlfnetError(f"{about}: was not written by alfnet export; export the detector") from None
+    if not whole:
+        raise AlfnetError(f"{about}: is not as alfnet export wrote it; it is damaged, export it again")
     for path in (param, binary):
         if expected.get(path.suffix[1:]) != _sha256(path):
             raise AlfnetError(f"{path}: is not the file that {about.name} describes; it is damaged, export it again")
     return json.dumps(content, sort_keys=True)
+
+
+def _sha256_of(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:
@@ -142,10 +152,10 @@ class _Translation:
         elif node.target is F.relu6:
             self._activation(node, _CLIP, "2,0.0,6.0")
         elif node.target in _SUMS:
-            first, second = node.args[:2]
-            if not isinstance(first, fx.Node) or not isinstance(second, fx.Node):
+            terms = [each for each in node.args if isinstance(each, fx.Node)]
+            if len(terms) != 2 or len(node.args) != 2 or node.kwargs:
                 raise _refused(f"{node.format_node()} in it")
-            self._layer(node, "BinaryOp", [first, second], {0: 0})
+            self._layer(node, "BinaryOp", terms, {0: 0})
         elif node.target is F.pad:
             given = dict(zip(("input", "pad", "mode", "value"), node.args, strict=False)) | node.kwargs
             if given.get("mode", "constant") != "constant" or given.get("value") not in (None, 0):
@@ -178,6 +188,8 @@ class _Translation:
 
     def _pad(self, node: fx.Node, pads: tuple[int, ...]) -> None:
         [source] = node.all_input_nodes
+        if len(pads) != 4 or min(pads) < 0 or source in self.padded or len(node.users) != 1:
+            raise _refused(f"{node.format_node()} in it")
         left, right, top, bottom = pads
         self.blob[node], self.padded[node] = self.blob[source], (left, right, top, bottom)
 
@@ -219,7 +231,8 @@ class _Translation:
     def _activation(self, node: fx.Node, kind: int, limits: str) -> None:
         source = node.all_input_nodes[0]
         maker = self.maker[self.blob[source]]
-        if maker.kind.startswith("Convolution") and len(source.users) == 1:
+        fits = maker.kind.startswith("Convolution") and 9 not in maker.parameters
+        if fits and len(source.users) == 1 and source not in self.padded:
             maker.parameters[9] = kind
             if limits:
                 maker.parameters[-23310] = limits

@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +22,7 @@ from alfnet.errors import AlfnetError
 from alfnet.export.graph import DeployedNetwork
 from alfnet.export.onnx_file import onnx_model, save_onnx
 from alfnet.export.runtimes import OPEN, Predictions
-from alfnet.export.settings import METADATA_KEY, ExportSettings, describe, files_of
+from alfnet.export.settings import FILES, METADATA_KEY, ExportSettings, describe
 from alfnet.files import atomic_path
 from alfnet.network.alfnet import ALFNet, normalise
 from alfnet.network.weight_files import read_extra
@@ -88,10 +89,10 @@ def export_detector(
             else:
                 _save_openvino(proto, file, description, half=export.half)
         difference = checked_difference(OPEN[export.format](file, "cpu"), model, export)
-        # The one that is named last: without it, and its description, the others are no model yet.
-        for made, kept in reversed(list(zip(files_of(file, export.format), files_of(out, export.format), strict=True))):
-            with atomic_path(kept) as temporary:
-                shutil.copyfile(made, temporary)
+        with ExitStack() as stack:  # all are copied before the first takes its place; the one that is named does last
+            for ending in FILES[export.format]:
+                temporary = stack.enter_context(atomic_path(out.with_suffix(ending)))
+                shutil.copyfile(file.with_suffix(ending), temporary)
         return difference
 
 

@@ -194,13 +194,17 @@ class NcnnBackend(ExportedBackend):
         if device not in ("auto", "cpu"):
             raise AlfnetError(f"--device {device}: ncnn files are computed on the CPU here; set auto or cpu")
         self.settings, self.export, self.origin = read_description(read_ncnn(self.path), self.path)
+        if self.export.format != "ncnn":
+            raise AlfnetError(
+                f"{self.path}: its description is of {self.export.format}; it is damaged, export it again"
+            )
         self.net = ncnn.Net()
         options = self.net.opt
         options.num_threads = threads or torch.get_num_threads()
         options.use_vulkan_compute = False
         # Left to itself ncnn rounds to half precision where the processor has it.
         options.use_fp16_packed = options.use_fp16_storage = options.use_fp16_arithmetic = False
-        options.use_bf16_storage = False
+        options.use_bf16_packed = options.use_bf16_storage = False
         param, binary = files_of(self.path, "ncnn")[:2]
         if self.net.load_param(str(param)) or self.net.load_model(str(binary)):
             raise AlfnetError(f"{self.path}: ncnn cannot open it; export it again")
@@ -218,6 +222,7 @@ class NcnnBackend(ExportedBackend):
         height, width = image.shape[:2]
         values = ncnn.Mat.from_pixels(image, ncnn.Mat.PixelType.PIXEL_BGR, width, height)
         values.substract_mean_normalize(list(CHANNEL_MEANS), [])
+        each = self.settings.anchors_per_cell
         extractor = self.net.create_extractor()
         failed = extractor.input(INPUT, values)
         maps = []
@@ -226,8 +231,12 @@ class NcnnBackend(ExportedBackend):
             failed = failed or code
             if failed:
                 raise AlfnetError(f"{self.path}: ncnn cannot run it (error {failed}); export it again")
+            if found.c != 5 * each:
+                raise AlfnetError(
+                    f"{self.path}: predicts {found.c} numbers a cell, where its settings make {5 * each}; it is damaged, export "
+                    "it again"
+                )
             maps.append(np.array(found).transpose(1, 2, 0).reshape(-1, found.c))  # (cells, A + 4A)
-        each = self.settings.anchors_per_cell
         of_steps = [maps[first : first + len(STRIDES)] for first in range(0, len(maps), len(STRIDES))]
         logits = np.stack([np.concatenate([part[:, :each].reshape(-1) for part in levels]) for levels in of_steps])
         offsets = np.stack([np.concatenate([part[:, each:].reshape(-1, 4) for part in levels]) for levels in of_steps])
@@ -290,9 +299,9 @@ def _cannot_run(path: Path, runtime: str, error: Exception) -> AlfnetError:
 def _check_file(path: Path, suffix: str) -> None:
     if not path.is_file():
         raise AlfnetError(f"{path}: no such file; a file of `alfnet export` ({suffix}) was expected")
-    if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors" or (suffix == SUFFIXES["ncnn"] and path.suffix != suffix):  # whose others it names
         raise AlfnetError(
-            f"{path}: weights, not an exported file; make one with: alfnet export --weights {path} --out NAME{suffix}"
+            f"{path}: no exported file by its ending; make one with: alfnet export --weights {path} --out NAME{suffix}"
         )
 
 

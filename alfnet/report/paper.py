@@ -10,7 +10,7 @@ import functools
 from importlib import resources
 from typing import Any
 
-from alfnet.params import IouThresholds, Params, VariantSettings
+from alfnet.params import AugmentSettings, IouThresholds, Params, VariantSettings
 from alfnet.profiles import paper_params
 
 THRESHOLDS_MODEL = "resnet50-2s"
@@ -141,4 +141,6 @@ def _value(params: Params, key: str) -> Any:
     value: Any = params
     for part in key.split("."):
         value = value[part] if isinstance(value, dict) else getattr(value, part)
+    if isinstance(value, AugmentSettings) and value.colour.probability == 0:
+        return value.model_copy(update={"colour": None})  # then its other settings change nothing
     return value

@@ -367,8 +367,30 @@ def _read_onnx(path: Path) -> str:
     return digest(repr(found))
 
 
+def _write_ncnn(path: Path) -> None:
+    from alfnet.export.graph import DeployedNetwork
+    from alfnet.export.ncnn_file import write_ncnn
+    from alfnet.export.settings import ExportSettings, describe
+    from alfnet.network.alfnet import ALFNet
+
+    _write_detector(path.with_name("model.safetensors"))
+    model = ALFNet.load(path.with_name("model.safetensors"))
+    description = describe(model.settings, ExportSettings(format="ncnn", size=None), {})
+    write_ncnn(DeployedNetwork(model), path.with_suffix(".param"), description)
+
+
+def _read_ncnn(path: Path) -> str:
+    from alfnet.export.runtimes import open_ncnn
+
+    return digest(repr(open_ncnn(path.with_suffix(".param"), "cpu").predict(_image()[None])))
+
+
 def _weights() -> list[Reader]:
     return [
+        *(
+            Reader(f"detector, ncnn (.{ending})", f"model.{ending}", _write_ncnn, _read_ncnn, ["truncate"])
+            for ending in ("param", "bin", "json")
+        ),
         Reader("detector, ONNX", "model.onnx", _write_onnx, _read_onnx, ["truncate"]),
         Reader("weights, safetensors", "model.safetensors", _write_detector, _read_detector, ["truncate"]),
         Reader("weights, Keras HDF5", "weights.h5", _write_keras, _read_keras, ["truncate"]),
