@@ -65,9 +65,15 @@ def report(rounds: int) -> list[str]:
 
 
 def deployment(rounds: int) -> list[str]:
-    """What benchmarks/deploy.py measures, its headings a level lower."""
-    text = _output("deploy", "--rounds", str(rounds))
+    """What benchmarks/deploy.py measures of networks, its headings a level lower."""
+    text = _output("deploy", "--rounds", str(rounds), "--images", "0")
     return [f"#{line}" if line.startswith("#") else line for line in text.splitlines()]
+
+
+def command(rounds: int) -> list[str]:
+    """What it measures of the whole command, with one round to find the fastest runtime."""
+    text = _output("deploy", "--rounds", "1")
+    return text[text.index("## The whole command") :].splitlines()
 
 
 SECTIONS: dict[str, Callable[[int], list[str]]] = {
@@ -80,6 +86,7 @@ SECTIONS: dict[str, Callable[[int], list[str]]] = {
     "variants": growth.variants,
     "report": report,
     "deployment": deployment,
+    "command": command,
 }
 
 

@@ -237,6 +237,8 @@ def report(arguments: argparse.Namespace) -> str:
             lines += ["", f"## {'ResNet-50' if backbone == 'resnet50' else 'MobileNet'}, two steps", ""]
             lines += table([*rows, *peers], model, size)
             timed = [row for row in rows if row.backend is not None]
+            if not arguments.images:
+                continue
             for row in (timed[0], min(timed, key=lambda row: float(np.median(row.seconds)))):
                 assert row.backend is not None
                 alone, boxes, command = whole_command(row.backend, Path(name), arguments.images, image)
@@ -271,14 +273,14 @@ def report(arguments: argparse.Namespace) -> str:
         "",
         *whole,
     ]
-    return "\n".join([*head, *lines, *end]) + "\n"
+    return "\n".join([*head, *lines, *(end if arguments.images else [])]) + "\n"
 
 
 def main() -> None:
     """Measure, print, and write where asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--images", type=int, default=8, help="of the whole command")
+    parser.add_argument("--images", type=int, default=8, help="of the whole command; 0 leaves it out")
     parser.add_argument("--height", type=int, default=SIZE[0])
     parser.add_argument("--width", type=int, default=SIZE[1])
     parser.add_argument("--scale", type=float, default=1.0, help="of the networks' widths, to try this program")
