@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +25,7 @@ from alfnet.export.onnx_file import _open_sizes, onnx_model
 from alfnet.export.quantise import sensitive_nodes
 from alfnet.export.run import BOXES_AT_MOST, SCORES_AT_MOST, checked_difference, export_detector, rounding
 from alfnet.export.runtimes import ExportedBackend, NcnnBackend, OnnxBackend, OpenVinoBackend, exported_summary
-from alfnet.export.settings import SUFFIXES, ExportSettings, describe
+from alfnet.export.settings import MARKS, SUFFIXES, ExportSettings, describe
 from alfnet.images import write_png
 from alfnet.network.alfnet import CHANNEL_MEANS, ALFNet, normalise
 from alfnet.network.layers import BatchNorm
@@ -229,6 +228,7 @@ def test_a_backbone_that_reshapes_its_maps_has_no_open_size() -> None:
 def test_openvino_and_int8(tmp_path: Path) -> None:
     model, out = exported(tmp_path, "model.xml")
     assert_predicts(OpenVinoBackend(out, "cpu"), model, images())
+    assert MARKS["openvino"] in out.read_bytes()
     pytest.importorskip("nncf")
     model, out = exported(tmp_path, "small.onnx", int8=True)
     backend = OnnxBackend(out, "cpu")
@@ -476,29 +476,30 @@ def test_an_earlier_export_of_any_size_is_written_over(tmp_path: Path) -> None:
     out = tmp_path / "m.onnx"
     with out.open("wb") as file:
         file.seek(2**26 + 1)  # of which nothing is stored
-        file.write(b"alfnet")
+        file.write(MARKS["onnx"])
     _check_replaceable(out, "onnx")
     with out.open("r+b") as file:
         file.seek(2**26 + 1)
-        file.write(b"foreign")
+        file.write(b"an alfnet of somebody's")
     with pytest.raises(AlfnetError, match=r"m\.onnx: is there and holds no earlier export"):
         _check_replaceable(out, "onnx")
-    ours = {".param": b"Input alfnet", ".bin": b"1", ".json": b'{"settings": 1, "export": 2, "sha256": 3}'}
-    for ending, content in ours.items():
-        (tmp_path / f"n{ending}").write_bytes(content)
-    _check_replaceable(tmp_path / "n.param", "ncnn")
-    with pytest.raises(AlfnetError, match=r"n\.bin: is there"):
-        _check_replaceable(tmp_path / "n.xml", "openvino")
-    (tmp_path / "n.param").write_bytes(b"")
-    with pytest.raises(AlfnetError, match=r"n\.bin: is there"):
-        _check_replaceable(tmp_path / "n.param", "ncnn")
-    described = {"settings": 1, "export": 2, "sha256": {"bin": hashlib.sha256(b"1").hexdigest()}}
-    (tmp_path / "n.json").write_text(json.dumps(described))  # an export that was ended on its way
-    _check_replaceable(tmp_path / "n.param", "ncnn")
-    (tmp_path / "n.param").write_bytes(b"Input alfnet")
-    (tmp_path / "n.json").write_bytes(b"{}")
-    with pytest.raises(AlfnetError, match=r"n\.json: is there"):
-        _check_replaceable(tmp_path / "n.param", "ncnn")
+
+
+def test_the_weights_of_another_export_stay(tmp_path: Path) -> None:
+    out = small_ncnn(tmp_path)
+    _check_replaceable(out, "ncnn")
+    assert MARKS["onnx"] in default_weights().with_suffix(".onnx").read_bytes()
+    with pytest.raises(AlfnetError, match=r"model\.bin: is there"):
+        _check_replaceable(out.with_suffix(".xml"), "openvino")
+    about = out.with_suffix(".json").read_bytes()
+    out.with_suffix(".json").write_bytes(b"{}")
+    with pytest.raises(AlfnetError, match=r"model\.json: is there"):
+        _check_replaceable(out, "ncnn")
+    out.with_suffix(".json").write_bytes(about)
+    for content, name in ((b"", "bin"), (b"7767517\n1 1\nInput an_alfnet 0 1 in0\n", "param")):
+        out.write_bytes(content)
+        with pytest.raises(AlfnetError, match=rf"model\.{name}: is there"):
+            _check_replaceable(out, "ncnn")
 
 
 def test_info_of_an_exported_file(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -82,14 +83,12 @@ def export(
     if int8 and calibration is None:
         raise AlfnetError("--int8 needs --calibration FOLDER: images like those that the detector will see")
     origin = read_origin(weights)
-    takes_any = chosen == "ncnn" and height is None and width is None
+    takes_any = dynamic or (chosen == "ncnn" and height is None and width is None)
     usual = padded_size(*(trained_frame(origin) or (1024, 2048)))
     try:
         settings = ExportSettings(
             format=chosen,
-            size=None
-            if dynamic or takes_any
-            else (usual[0] if height is None else height, usual[1] if width is None else width),
+            size=None if takes_any else (usual[0] if height is None else height, usual[1] if width is None else width),
             channels="rgb" if rgb else "bgr",
             decode=decode,
             nms=nms,
@@ -130,35 +129,17 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _check_replaceable(out: Path, kind: Format) -> None:
-    from alfnet.export.settings import files_of
+    from alfnet.export.settings import MARKS, files_of
     from alfnet.outputs import check_replaceable, json_with
 
-    check_replaceable(out, "export", _is_ours, largest=2**31)  # the published networks take 0.2 GB
+    def is_ours(path: Path) -> bool:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(MARKS[kind]) >= 0
+
+    check_replaceable(out, "export", is_ours, largest=2**31)  # the published networks take 0.2 GB
     is_earlier = out.exists() and out.stat().st_size > 0  # or the weights beside it are another file's
     for path in files_of(out, kind)[1:]:
         if path.suffix == ".json":
             check_replaceable(path, "export", json_with("settings", "export", "sha256"))
         else:
-            check_replaceable(path, "export", lambda path: is_earlier or _is_described(path), largest=2**31)
-
-
-def _is_described(weights: Path) -> bool:
-    """Whether NAME.json says that NAME.bin is its own: what an export that was ended on its way has left."""
-    import hashlib
-    import json
-
-    try:
-        expected = json.loads(weights.with_suffix(".json").read_bytes())["sha256"]["bin"]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return False
-    return bool(expected == hashlib.sha256(weights.read_bytes()).hexdigest())
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether a file that is not empty says anywhere that `alfnet export` wrote it."""
-    import mmap
-
-    from alfnet.export.settings import METADATA_KEY
-
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(METADATA_KEY.encode()) >= 0
+            check_replaceable(path, "export", lambda _: is_earlier, largest=2**31)

@@ -20,6 +20,12 @@ FILES: dict[Format, tuple[str, ...]] = {
 """By format: the endings of an export's files, of which the first is the one that is named."""
 SUFFIXES: dict[Format, str] = {kind: endings[0] for kind, endings in FILES.items()}
 METADATA_KEY = "alfnet"
+MARKS: dict[Format, bytes] = {
+    "onnx": b"\n\x06alfnet\x12",
+    "openvino": b"<alfnet value=",
+    "ncnn": b"\nInput alfnet ",
+}
+"""By format: what stands in the named file of an export, and in no stranger's: METADATA_KEY as a key, or as a layer's name."""
 FORMAT_VERSION = 1
 
 
