@@ -373,8 +373,10 @@ class MachineSettings(Settings):
 
 
 class DetectSettings(Settings):
-    """From predictions to final boxes (published values: 0.1, 0.5, 16, 6000, 100)."""
+    """From predictions to final boxes (published values: product, 0.1, 0.5, 16, 6000, 100)."""
 
+    scores: Literal["product", "mean"]
+    """How the scores of the steps up to the one that is tested become one."""
     score_threshold: Fraction
     nms_iou: Fraction
     minimum_side: Annotated[float, Field(ge=0)]

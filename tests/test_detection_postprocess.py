@@ -25,7 +25,7 @@ PUBLISHED: dict[str, Any] = {
 def test_published_detections_of_all_test_steps(golden: Path) -> None:
     with np.load(golden / "alf_targets.npz") as scenes:
         boxes = torch.from_numpy(scenes["anchors_640_1280"])
-        scores = step_scores([torch.from_numpy(scenes[f"cls{step}"][:, 0]) for step in range(3)])
+        scores = step_scores([torch.from_numpy(scenes[f"cls{step}"][:, 0]) for step in range(3)], "product")
         for step, threshold in enumerate((0.1, 0.02, 0.004)):
             boxes = step_boxes(boxes, torch.from_numpy(scenes[f"reg{step}"]), 640, 1280)
             found = select(boxes, scores[step], **PUBLISHED | {"score_threshold": threshold})
@@ -109,10 +109,17 @@ def test_scores_that_are_no_numbers_are_never_selected() -> None:
     assert select(boxes, torch.tensor([torch.nan, 0.5]), **PUBLISHED).scores.tolist() == [0.5]
 
 
-def test_step_scores_are_products() -> None:
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("product", ([0.5, 0.2], [0.25, 0.02], [0.025, 0.02])),
+        ("mean", ([0.5, 0.2], [0.5, 0.15], [1.1 / 3, 1.3 / 3])),
+    ],
+)
+def test_step_scores(rule: str, expected: tuple[list[float], ...]) -> None:
     scores = [torch.tensor([0.5, 0.2]), torch.tensor([0.5, 0.1]), torch.tensor([0.1, 1.0])]
-    for found, expected in zip(step_scores(scores), ([0.5, 0.2], [0.25, 0.02], [0.025, 0.02]), strict=True):
-        assert found.tolist() == pytest.approx(expected)
+    for found, values in zip(step_scores(scores, rule), expected, strict=True):
+        assert found.tolist() == pytest.approx(values)
 
 
 def test_combinations_of_the_paper_and_beyond() -> None:
@@ -140,7 +147,8 @@ def test_fused_scores_and_boxes() -> None:
 def test_product_equals_the_last_test_step_to_the_bit(steps: int) -> None:
     random = torch.Generator().manual_seed(steps)
     scores = [torch.rand(1000, generator=random) for _ in range(steps)]
-    assert torch.equal(fuse(scores, combinations(steps)[-1]), step_scores(scores)[-1])
+    assert torch.equal(fuse(scores, combinations(steps)[-1]), step_scores(scores, "product")[-1])
+    torch.testing.assert_close(fuse(scores, combinations(steps)[-2]), step_scores(scores, "mean")[-1])
     assert boxes_step(combinations(steps)[-1]) == steps
 
 

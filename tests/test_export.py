@@ -69,8 +69,8 @@ def images(count: int = 2, height: int = SIZE[0], width: int = SIZE[1]) -> np.nd
     return np.random.default_rng(3).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("backbone", ["resnet50", "mobilenet"])
-def test_the_deployed_graph_is_the_network(backbone: str) -> None:
+@pytest.mark.parametrize(("backbone", "rule"), [("resnet50", "product"), ("mobilenet", "mean")])
+def test_the_deployed_graph_is_the_network(backbone: str, rule: str) -> None:
     model = model_of(backbone)
     pixels = torch.from_numpy(images())
     with torch.inference_mode():
@@ -79,7 +79,7 @@ def test_the_deployed_graph_is_the_network(backbone: str) -> None:
         from_rgb, _ = DeployedNetwork(model, rgb=True)(pixels.flip(-1))
         in_half, _ = DeployedNetwork(model, half=True)(pixels)
         grid, limit = Grid(model.settings.anchors)(pixels)
-        boxes, scores = Decoder()(logits, offsets, grid, limit)
+        boxes, scores = Decoder(rule)(logits, offsets, grid, limit)
     for step, (expected_logits, expected_offsets) in enumerate(expected):
         torch.testing.assert_close(logits[:, step], expected_logits, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(offsets[:, step], expected_offsets, rtol=1e-4, atol=1e-4)
@@ -89,7 +89,7 @@ def test_the_deployed_graph_is_the_network(backbone: str) -> None:
     cascaded = cascade(grid, list(offsets.unbind(1)), *SIZE)
     for step in range(2):
         torch.testing.assert_close(boxes[:, step], cascaded[step + 1])
-    torch.testing.assert_close(scores[:, 1], step_scores(list(logits.sigmoid().unbind(1)))[1])
+    torch.testing.assert_close(scores[:, 1], step_scores(list(logits.sigmoid().unbind(1)), rule)[1])
 
 
 def test_the_copy_leaves_the_network_as_it_was() -> None:
@@ -195,7 +195,9 @@ def test_onnx_of_any_size(tmp_path: Path) -> None:
         assert_predicts(backend, model, pixels)
         logits, offsets, boxes, scores = backend.session.run(None, {"images": pixels})
         tensors = [torch.from_numpy(array) for array in (logits, offsets)]
-        expected = Decoder()(*tensors, *Grid(model.settings.anchors)(torch.from_numpy(pixels)))
+        expected = Decoder(published_settings().scores)(
+            *tensors, *Grid(model.settings.anchors)(torch.from_numpy(pixels))
+        )
         np.testing.assert_allclose(boxes, expected[0], atol=1e-3)
         np.testing.assert_allclose(scores, expected[1], atol=1e-6)
     odd = backend.predict(images(1, 100, 150))  # padded

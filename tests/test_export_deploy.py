@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 
 from alfnet.annotations.cache import CachedImage
+from alfnet.detection.detector import published_settings
 from alfnet.errors import AlfnetError
 from alfnet.export.deploy import deploy_variant, headline, report, sentence, spread
-from alfnet.params import DeploySettings, DetectSettings, EvaluateSettings
+from alfnet.params import DeploySettings, EvaluateSettings
 from alfnet.report.results import read_deployed
 from alfnet.report.tables import deploy_table
 from tests.report_data import mini_params
 from tests.test_report_tables import means
 from tests.test_training_train import network, noisy_pictures
 
-DETECT = DetectSettings(score_threshold=0.0, nms_iou=0.5, minimum_side=16, before_nms=6000, after_nms=100)
+DETECT = published_settings().model_copy(update={"score_threshold": 0.0})
 EVALUATE = EvaluateSettings(protocol="citypersons", subsets=["citypersons"], iou=[0.5, 0.75], tested="last")
 RATES: dict[str, Any] = {
     "float32": {"iou_0.50": {"reasonable": 8.0, "heavy": None}, "iou_0.75": {"reasonable": 20.0, "heavy": 50.0}},

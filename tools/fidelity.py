@@ -297,7 +297,7 @@ def training() -> Iterator[Row]:
 
 def detections(scenes: dict[str, np.ndarray]) -> Iterator[Row]:
     found = torch.from_numpy(scenes["anchors_640_1280"])
-    scores = step_scores([torch.from_numpy(scenes[f"cls{step}"][:, 0]) for step in range(3)])
+    scores = step_scores([torch.from_numpy(scenes[f"cls{step}"][:, 0]) for step in range(3)], "product")
     for step, threshold in enumerate((0.1, 0.02, 0.004)):
         found = step_boxes(found, torch.from_numpy(scenes[f"reg{step}"]), 640, 1280)
         chosen = select(

@@ -26,7 +26,7 @@ class Detections:
     scores: np.ndarray
     """(K,) float32, 0 to 1."""
     step: int
-    """The localisation step, from 1, that the boxes come from; the scores are the product of those up to it."""
+    """The localisation step, from 1, that the boxes come from; a score is made of those up to it (published: their product)."""
     height: int
     """Of the image, pixels."""
     width: int

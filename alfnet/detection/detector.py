@@ -53,7 +53,7 @@ class StepDetections:
     """What one pass gives for one image; boxes (K, 4) are x1 y1 x2 y2 in pixels of the image, best score first."""
 
     steps: list[Selection]
-    """Per test step 1, 2, ...: the step's boxes with the product of the scores up to it."""
+    """Per test step 1, 2, ...: the step's boxes with what `detect.scores` makes of the scores up to it."""
     fusion: dict[str, Selection]
     """Per row of the paper's fusion table (`combinations`)."""
     positives: dict[str, list[int]] = field(default_factory=dict)
@@ -140,9 +140,9 @@ class Detector:
                 the project, trained on photographs (`docs/photos.md`).
             device: auto, cpu, cuda, cuda:1, ..., mps.
             backend: what runs the network: torch, onnx, openvino, ncnn; auto: by the file's ending.
-            score: detections have a score above this one; None: as published, 0.1.
-            nms: IoU above which the worse of two boxes goes; None: what the file says (the one that comes with the project:
-                0.45), else as published, 0.5.
+            score: detections have a score above this one; None: what the file says (the one that comes with the project:
+                0.3), else as published, 0.1.
+            nms: IoU above which the worse of two boxes goes; None: likewise (0.45), else as published, 0.5.
             top: detections per image at most; None: as published, 100.
             test_step: the step whose boxes are taken, from 1; None: the one that an exported file was made for
                 (`alfnet export --nms --test-step`), else the last. Exported files hold all steps, so any can be asked for.
@@ -228,8 +228,8 @@ class Detector:
             return self._detect_framed(images, *self.frame)
         self._check_memory(len(images), height, width)
         boxes, scores = self._predict(images)
-        products = step_scores(scores)[self.test_step - 1]
-        return [self._select(b, s) for b, s in zip(boxes[self.test_step], products, strict=True)]
+        tested = step_scores(scores, self.settings.scores)[self.test_step - 1]
+        return [self._select(b, s) for b, s in zip(boxes[self.test_step], tested, strict=True)]
 
     @torch.inference_mode()
     def all_steps(
@@ -242,8 +242,8 @@ class Detector:
         found, predicted = self._predict(image[None])
         boxes = [found[0].reshape(-1, 4), *(b[0] for b in found[1:])]
         scores = [s[0] for s in predicted]
-        products = step_scores(scores)
-        steps = [self._select(b, s) for b, s in zip(boxes[1:], products, strict=True)]
+        tested = step_scores(scores, self.settings.scores)
+        steps = [self._select(b, s) for b, s in zip(boxes[1:], tested, strict=True)]
         names = combinations(len(scores)) if fusion else []
         fused = {name: self._select(boxes[boxes_step(name)], fuse(scores, name)) for name in names}
         positives = {}

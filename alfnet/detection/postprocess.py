@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -55,12 +56,15 @@ def select(
     return Selection(boxes[kept], scores[kept])
 
 
-def step_scores(scores: Sequence[Tensor]) -> list[Tensor]:
-    """Score of each test step t: the product of the sigmoid scores of steps 1 to t. All of one shape."""
-    products = [scores[0]]
-    for score in scores[1:]:
-        products.append(products[-1] * score)
-    return products
+def step_scores(scores: Sequence[Tensor], rule: str) -> list[Tensor]:
+    """Score of each test step t, from the sigmoid scores of steps 1, 2, ..., all of one shape.
+
+    `rule` is `detect.scores` of the parameters: the `product` of the scores of steps 1 to t, as published, or their `mean`.
+    """
+    if rule == "mean":
+        # Added one after the other, as the exported graph does it.
+        return [total / step for step, total in enumerate(itertools.accumulate(scores, torch.add), start=1)]
+    return list(itertools.accumulate(scores, torch.mul))
 
 
 def combinations(steps: int) -> list[str]:
@@ -84,7 +88,7 @@ def fuse(scores: Sequence[Tensor], name: str) -> Tensor:
     chosen = [scores[step - 1] for step in _parse(name).scores]
     if "+" in name:
         return torch.stack(chosen).mean(dim=0)
-    return step_scores(chosen)[-1]
+    return step_scores(chosen, "product")[-1]
 
 
 def boxes_step(name: str) -> int:

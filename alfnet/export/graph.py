@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from alfnet.boxes.anchors import STRIDES
 from alfnet.boxes.coding import decode
+from alfnet.detection.postprocess import step_scores
 from alfnet.network import resnet50
 from alfnet.network.alfnet import CHANNEL_MEANS, ALFNet, PredictorBlock
 from alfnet.network.layers import BATCH_NORM_EPSILON, ConvNorm, SameConv2d, same_padding
@@ -89,19 +90,22 @@ class DeployedNetwork(nn.Module):
 class Decoder(nn.Module):
     """What the network predicts -> boxes (N, S, B, 4), x1 y1 x2 y2 in pixels, and scores (N, S, B) of every step.
 
-    Boxes are clipped to the input after every step; a score is the product of the sigmoid scores of the steps up to it
-    (docs/method.md#test).
+    Boxes are clipped to the input after every step; a score is made of the sigmoid scores of the steps up to it
+    (`alfnet.detection.postprocess.step_scores`).
     """
+
+    def __init__(self, rule: str) -> None:
+        """`rule`: `detect.scores` of the parameters."""
+        super().__init__()
+        self.rule = rule
 
     def forward(self, logits: Tensor, offsets: Tensor, anchors: Tensor, limit: Tensor) -> tuple[Tensor, Tensor]:
         """logits (N, S, B), offsets (N, S, B, 4), anchors (B, 4), limit (4,): the largest x, y, x, y."""
-        current, score = anchors, torch.ones_like(logits[:, 0])
-        boxes, scores = [], []
+        current, boxes = anchors, []
         for step in range(logits.shape[1]):
             current = torch.minimum(decode(current, offsets[:, step]).clamp(min=0), limit)
-            score = score * logits[:, step].sigmoid()
             boxes.append(current)
-            scores.append(score)
+        scores = step_scores([logits[:, step].sigmoid() for step in range(logits.shape[1])], self.rule)
         return torch.stack(boxes, dim=1), torch.stack(scores, dim=1)
 
 

@@ -42,8 +42,8 @@ def onnx_model(
 ) -> onnx.ModelProto:
     """Return the ONNX model of a detector.
 
-    `detect` and `test_step` (None: the last) are for `export.nms` alone, `calibration` (images (1, H, W, 3) uint8 of the
-    input's channel order) for `export.int8`.
+    `detect` is for `export.decode` (its `scores`) and `export.nms`, `test_step` (None: the last) for the latter alone,
+    `calibration` (images (1, H, W, 3) uint8 of the input's channel order) for `export.int8`.
 
     Raises AlfnetError for a backbone that cannot be exported for any size, where that is asked for.
     """
@@ -56,7 +56,7 @@ def onnx_model(
 
         proto = quantise(proto, calibration)
     if export.decode or export.nms:
-        proto = _with_decoder(proto, model, export)
+        proto = _with_decoder(proto, model, export, detect.scores)
     if export.nms:
         append_selection(proto, detect, test_step or model.settings.steps)
     proto.producer_name, proto.producer_version, proto.doc_string = "alfnet", "", ""
@@ -139,20 +139,20 @@ def _reshapes_before_outputs(graph: onnx.GraphProto) -> set[str]:
     return found
 
 
-def _with_decoder(proto: onnx.ModelProto, model: ALFNet, export: ExportSettings) -> onnx.ModelProto:
-    """Add the outputs boxes and scores."""
+def _with_decoder(proto: onnx.ModelProto, model: ALFNet, export: ExportSettings, rule: str) -> onnx.ModelProto:
+    """Add the outputs boxes and scores; `rule`: how a step's score is made (`Decoder`)."""
     steps, dim = model.settings.steps, torch.export.Dim
     if export.size is not None:
         height, width = export.size
         boxes = anchors(height, width, model.settings.anchors)
         limit = torch.tensor([width - 1.0, height - 1.0] * 2)
-        module: torch.nn.Module = _FixedDecoder(boxes, limit)
+        module: torch.nn.Module = _FixedDecoder(boxes, limit, rule)
         inputs = (torch.zeros(1, steps, len(boxes)), torch.zeros(1, steps, len(boxes), 4))
         decoder = _exported(module, inputs, ["raw_logits", "raw_offsets"], list(DECODED_OUTPUTS), None)
         return _joined(proto, decoder, "decode_")
     images, count = dim("images", min=1), dim("anchors", min=2)
     decoder = _exported(
-        Decoder(),
+        Decoder(rule),
         (torch.zeros(2, steps, 7), torch.zeros(2, steps, 7, 4), torch.zeros(7, 4), torch.zeros(4)),
         ["raw_logits", "raw_offsets", "raw_anchors", "raw_limit"],
         list(DECODED_OUTPUTS),
@@ -171,11 +171,11 @@ def _with_decoder(proto: onnx.ModelProto, model: ALFNet, export: ExportSettings)
 class _FixedDecoder(torch.nn.Module):
     """`Decoder` for one input size."""
 
-    def __init__(self, boxes: torch.Tensor, limit: torch.Tensor) -> None:
+    def __init__(self, boxes: torch.Tensor, limit: torch.Tensor, rule: str) -> None:
         super().__init__()
         self.register_buffer("fixed_anchors", boxes)
         self.register_buffer("fixed_limit", limit)
-        self.decoder = Decoder()
+        self.decoder = Decoder(rule)
 
     def forward(self, logits: torch.Tensor, offsets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """As `Decoder.forward`."""

@@ -125,6 +125,9 @@ def steps_table(params: Params, results: Sequence[VariantResults]) -> Table:
     return Table("steps", columns, tuple(rows), caption, tuple(params.seeds))
 
 
+_FUSED = {"product": "The product", "mean": "The sum, divided by the number of steps,"}
+
+
 def fusion_table(params: Params, results: Sequence[VariantResults]) -> Table:
     """Return the combinations of the steps' scores (C) and boxes (B), for the models of two and more steps."""
     rows: list[tuple[Cell, ...]] = []
@@ -136,8 +139,9 @@ def fusion_table(params: Params, results: Sequence[VariantResults]) -> Table:
             rows.append((result.name, fusion_title(key), *measured, *paper))
     columns = (_VARIANT, Column("combination", "Combination"), *_MEASURED, *_PAPER)
     caption = (
-        "Miss rate in percent. C1, C2, ...: the scores of steps 1, 2, ...; B1, B2, ...: their boxes. The product "
-        f"with the last step's boxes is what the last test step uses. {_comparison(params, results, columns, rows)}"
+        "Miss rate in percent. C1, C2, ...: the scores of steps 1, 2, ...; B1, B2, ...: their boxes. "
+        f"{_FUSED[params.detect.scores]} with the last step's boxes is what the last test step uses. "
+        f"{_comparison(params, results, columns, rows)}"
     )
     if _has_paper(columns, rows):
         caption += " As printed, the paper's C1B2 equals test step 1 of its table of steps, not C1B1."

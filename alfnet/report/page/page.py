@@ -94,6 +94,7 @@ def write_page(path: Path, content: PageContent) -> None:
             statements=content.tables[0].footer,
             rendered=RENDERED if settings.data.name in settings.synthetic else "",
             comparability=_comparability(settings),
+            scores=settings.detect.scores,
             tables=[_shown(table) for table in content.tables],
             subsets=[(one.name, _meaning(one)) for one in evaluated_subsets(settings)],
             test_steps=range(1, max(result.last_step for result in content.results) + 1),
