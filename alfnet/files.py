@@ -5,15 +5,12 @@ from __future__ import annotations
 import errno
 import functools
 import glob
-import hashlib
 import json
 import os
 import re
 import shutil
-import socket
 import stat
 import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,7 +100,7 @@ def _is_stream(path: str) -> bool:
 
 def _temporary_for(path: Path) -> Path:
     # The process stands in the name, so that a later one can tell whether its owner still lives.
-    name = f".{path.stem}.tmp-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}{path.suffix}"
+    name = f".{path.stem}.tmp-{_host()}-{os.getpid()}-{os.urandom(4).hex()}{path.suffix}"
     elsewhere = _temporaries
     if elsewhere is not None and elsewhere.is_dir() and os.stat(elsewhere).st_dev == os.stat(path.parent).st_dev:
         return elsewhere / name
@@ -112,6 +109,9 @@ def _temporary_for(path: Path) -> Path:
 
 @functools.cache
 def _host() -> str:
+    import hashlib  # these two take 9 ms, and an evaluation that writes nothing needs neither
+    import socket
+
     return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
 
 
@@ -202,5 +202,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 def sha256(path: str | os.PathLike[str]) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal."""
+    import hashlib
+
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

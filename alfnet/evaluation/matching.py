@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from alfnet.evaluation.pairs import Pairs, overlapping_pairs
 from alfnet.reading.ground_truth import GroundTruth
-from alfnet.reading.records import Booleans, Floats, Integers
+from alfnet.reading.records import Booleans, Floats, Integers, different
 from alfnet.reading.results_file import Detections
 
 FALSE_POSITIVE, TRUE_POSITIVE, IGNORED = 0, 1, 2
@@ -112,7 +112,7 @@ def _take_turns(pairs: Pairs, allowed: Integers, truths: int) -> tuple[Integers,
         before = kept[asked]
         np.minimum.at(kept, asked, asking)
         now = kept[asked]
-        refused = np.union1d(asking[now != asking], before[(before != now) & (before < nobody)])
+        refused = different(np.concatenate([asking[now != asking], before[(before != now) & (before < nobody)]]))
         following = refused[refused + 1 < nobody] + 1
         asking = following[detection[following] == detection[following - 1]]
     matched = kept[kept < nobody]

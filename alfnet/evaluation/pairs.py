@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alfnet.reading.records import Booleans, Floats, Integers
+from alfnet.reading.records import Booleans, Floats, Integers, different
 
 
 @dataclass(frozen=True)
@@ -47,30 +47,33 @@ def overlapping_pairs(
     """
     by_image = np.argsort(image_ids, kind="stable")
     truth_by_image = np.argsort(truth_image_ids, kind="stable")
-    common = np.intersect1d(image_ids, truth_image_ids)
-    first, last = _bounds(image_ids[by_image], common)
-    truth_first, truth_last = _bounds(truth_image_ids[truth_by_image], common)
+    annotated = different(truth_image_ids)
+    first, last = _bounds(image_ids[by_image], annotated)
+    truth_first, truth_last = _bounds(truth_image_ids[truth_by_image], annotated)
 
-    # Near and far sides along x and y, which are compared axis by axis: rows of their own are the fastest.
-    sides = _sides(boxes)
-    truth_sides = [_sides(given) for given in (truth_boxes, matched_boxes) if given is not None]
+    # Near and far sides along x and y, which are compared axis by axis: rows of their own are the fastest, with an image's
+    # side by side, and in a table the detections along its rows, as they are more.
+    sides = _sides(boxes[by_image])
+    truth_sides = [
+        _sides(given[truth_by_image])[:, :, None] for given in (truth_boxes, matched_boxes) if given is not None
+    ]
 
     found: list[tuple[Integers, Integers]] = []
-    for image in range(len(common)):
-        here = by_image[first[image] : last[image]]
-        truths = truth_by_image[truth_first[image] : truth_last[image]]
-        left, top, right, bottom = sides[:, here, None]
-        meet: Booleans | None = None  # (detections of this image, its ground truths)
+    for start, end, truth_start, truth_end in np.stack([first, last, truth_first, truth_last], axis=1).tolist():
+        left, top, right, bottom = sides[:, start:end]
+        meet: Booleans | None = None  # (ground truths of this image, its detections)
         for given in truth_sides:
-            truth_left, truth_top, truth_right, truth_bottom = given[:, truths]
-            across = (right > truth_left) & (truth_right > left)
-            across &= (bottom > truth_top) & (truth_bottom > top)
+            truth_left, truth_top, truth_right, truth_bottom = given[:, truth_start:truth_end]
+            across = right > truth_left
+            across &= truth_right > left
+            across &= bottom > truth_top
+            across &= truth_bottom > top
             meet = across if meet is None else meet | across
         assert meet is not None
-        row, column = np.nonzero(meet)
-        found.append((here[row], truths[column]))
-    detection = np.concatenate([part[0] for part in found] or [np.empty(0, np.int64)])
-    truth = np.concatenate([part[1] for part in found] or [np.empty(0, np.int64)])
+        row, column = divmod(np.flatnonzero(meet), end - start)  # as np.nonzero, in half the time
+        found.append((column + start, row + truth_start))
+    detection = by_image[np.concatenate([part[0] for part in found] or [np.empty(0, np.int64)])]
+    truth = truth_by_image[np.concatenate([part[1] for part in found] or [np.empty(0, np.int64)])]
 
     with np.errstate(all="ignore"):  # sides of 1e-200 or 1e200 px have no product; NaN reaches no threshold
         area = boxes[:, 2] * boxes[:, 3]

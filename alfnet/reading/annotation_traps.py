@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from alfnet.errors import AlfnetError
-from alfnet.reading.records import Booleans, Floats, Integers, explain
+from alfnet.reading.records import Booleans, Floats, Integers, different, explain
 
 FARTHEST = 1e6
 """Pixels from the corner of an image that no box reaches."""
@@ -56,7 +56,7 @@ def check_annotations(
         if empty.sum() >= max(ENOUGH, 0.5 * (~ignored).sum()):
             raise AlfnetError(message)
         warnings.append(message)
-    if ids is not None and (again := total - len(np.unique(ids))):
+    if ids is not None and (again := total - len(different(ids))):
         repeated = np.ones(total, dtype=np.bool_)
         repeated[np.unique(ids, return_index=True)[1]] = False
         found = f"{again} of {total} annotations have the id of another one"

@@ -14,7 +14,7 @@ from alfnet.errors import AlfnetError
 from alfnet.evaluation.pairs import overlapping_pairs
 from alfnet.reading import traps
 from alfnet.reading.ground_truth import GroundTruth
-from alfnet.reading.records import Booleans, Floats, Integers, Place, explain
+from alfnet.reading.records import Booleans, Floats, Integers, Place, different, explain
 
 ENOUGH = 10
 """Boxes from which on a pattern that all of them show is no chance."""
@@ -99,8 +99,8 @@ def doubtful_values(
         found = f"{(counts > 1000).sum()} images have more than 1000 detections; only the 1000 best count"
         remedy = "a higher score threshold in the detector makes the file smaller"
         warnings.append(explain(path, found, f"{counts.max()} on image {ids[counts.argmax()]}", remedy))
-    peopled = np.unique(ground_truth.annotation_image_ids[~ground_truth.ignored])
-    without = np.setdiff1d(peopled, ids)
+    peopled = different(ground_truth.annotation_image_ids[~ground_truth.ignored])
+    without = peopled[~np.isin(peopled, ids)]
     if 0 < total < traps.ENOUGH and len(without) > len(peopled) / 2:  # more detections are judged by `traps`
         found = f"{len(without)} of {len(peopled)} images with pedestrians have no detection: all missed"
         remedy = "is the file whole, and does it belong to this ground truth?"
@@ -126,7 +126,7 @@ def explain_low_recall(path: Path, ground_truth: GroundTruth, image_ids: Integer
         pairs = overlapping_pairs(
             ids, given, ground_truth.annotation_image_ids[truths], ground_truth.boxes[truths], 0.5
         )
-        return len(np.unique(pairs.ground_truth[pairs.iou >= 0.5]))
+        return len(different(pairs.ground_truth[pairs.iou >= 0.5]))
 
     def overlap(factor: float, each: int = 1) -> float:
         """Of how much the boxes (or each n-th) and the pedestrians share when all boxes are multiplied by `factor`."""

@@ -45,6 +45,12 @@ _NOT_TEXT = {
 }
 
 
+def different(values: Integers) -> Integers:
+    """The different ones of `values`, ascending: as `np.unique`, which imports numpy.ma for it, 3 % of an evaluation's time."""
+    ordered = np.sort(values, axis=None)
+    return np.concatenate([ordered[:1], ordered[1:][np.diff(ordered) != 0]])
+
+
 def explain(path: Path, found: str, example: str, remedy: str) -> str:
     """Build a message: what was found, with counts; an example; what to do."""
     return f"{path}: {found}, e.g. {example}; {remedy}"

@@ -15,7 +15,7 @@ from alfnet.errors import AlfnetError
 from alfnet.evaluation.pairs import overlapping_pairs
 from alfnet.reading.annotation_traps import FARTHEST, equal_rows
 from alfnet.reading.ground_truth import GroundTruth
-from alfnet.reading.records import Booleans, Floats, Integers, Place, explain
+from alfnet.reading.records import Booleans, Floats, Integers, Place, different, explain
 
 ENOUGH = 50
 """Detections from which on a pattern that all of them show is no chance."""
@@ -127,7 +127,7 @@ def _doubles(path: Path, image_ids: Integers, boxes: Floats, scores: Floats, pla
     some = np.argsort(-scores, kind="stable")[:SAMPLE]
     pairs = overlapping_pairs(image_ids[some], boxes[some], image_ids[some], boxes[some], 0.8)
     upon = pairs.detection[(pairs.detection != pairs.ground_truth) & (pairs.iou >= 0.8)]
-    crowded = np.unique(upon)
+    crowded = different(upon)
     if len(crowded) < 0.3 * len(some):
         return []
     index = int(some[crowded[0]])
@@ -175,12 +175,12 @@ def _off_by_a_little(
         mended = some * np.tile(factors, 2)
         mended[:, :2] += offsets
         moved = np.linalg.norm(_centres(mended) - _centres(some), axis=1)
-        if not turn and np.median(moved / np.maximum(1, some[:, 3])) < 0.03:  # as good boxes lie
+        if not turn and _median(moved / np.maximum(1, some[:, 3])) < 0.03:  # as good boxes lie
             return []
 
     def close(given: Floats) -> int:
         near = overlapping_pairs(ids, given, truth_ids, truths, 0.7)
-        return len(np.unique(near.ground_truth[near.iou >= 0.7]))
+        return len(different(near.ground_truth[near.iou >= 0.7]))
 
     before, after = close(some), close(mended)
     if after < max(1.15 * before + 0.02 * len(plain), 0.2 * min(len(plain), SAMPLE)):
@@ -197,6 +197,12 @@ def _centres(boxes: Floats) -> Floats:
     return boxes[:, :2] + boxes[:, 2:] / 2
 
 
+def _median(values: Floats) -> float:
+    """As `np.median`, which imports numpy.ma (`different`)."""
+    ordered = np.sort(values)
+    return float(ordered[(len(values) - 1) // 2] + ordered[len(values) // 2]) / 2
+
+
 def _fit(given: Floats, wanted: Floats) -> tuple[Floats, Floats]:
     """Factors (2,) and offsets (2,) that bring points (n, 2) nearest to others; pairs far off count for nothing."""
     factors, offsets = np.ones(2), np.zeros(2)
@@ -208,7 +214,7 @@ def _fit(given: Floats, wanted: Floats) -> tuple[Floats, Floats]:
             factors[axis] = (spread * (y[kept] - y[kept].mean())).sum() / max(1e-9, (spread**2).sum())
             offsets[axis] = y[kept].mean() - factors[axis] * x[kept].mean()
             distance = np.abs(factors[axis] * x + offsets[axis] - y)
-            kept = distance <= 2 * np.median(distance) + 1e-9
+            kept = distance <= 2 * _median(distance) + 1e-9
     return factors, offsets
 
 
@@ -245,7 +251,7 @@ def _missing_images(
     pairs = overlapping_pairs(
         image_ids[surest], boxes[surest], ground_truth.annotation_image_ids[plain], ground_truth.boxes[plain], 0.5
     )
-    met = len(np.unique(pairs.ground_truth[pairs.iou >= 0.5]))
+    met = len(different(pairs.ground_truth[pairs.iou >= 0.5]))
     recall = met / max(1, people[has].sum())
     crowded = people >= 3
     unexpected = int((crowded & empty).sum())
