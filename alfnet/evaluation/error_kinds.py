@@ -5,6 +5,7 @@ The bounds follow TIDE (Bolya et al., ECCV 2020): below an IoU of 0.1 two boxes 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,9 @@ from alfnet.evaluation.bootstrap import Ranked, rank_columns, weighted_miss_rate
 from alfnet.evaluation.matching import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE
 from alfnet.evaluation.outcomes import Outcomes
 from alfnet.evaluation.pairs import Pairs, overlapping_pairs
+from alfnet.reading.ground_truth import GroundTruth
 from alfnet.reading.records import Booleans, Floats, Integers
+from alfnet.reading.results_file import Detections
 
 NEAR = 0.1
 """IoU from which on a box belongs to an annotation at all."""
@@ -70,10 +73,16 @@ class ErrorKinds:
     """(G,) the kind of each pedestrian that no detection found, "" for the others."""
     nearest: Integers
     """(G,) the false positive that a mended box would have been, -1 where there is none."""
-    miss_rate: float | None
-    """Percent; None without pedestrians."""
-    left: dict[str, float | None]
-    """Percent left if a kind were mended: its false positives gone, its misses found (see `left_without`)."""
+
+    @functools.cached_property
+    def miss_rate(self) -> float | None:
+        """Percent; None without pedestrians."""
+        return left_without(self, "") if self.outcomes.pedestrians else None
+
+    @functools.cached_property
+    def left(self) -> dict[str, float | None]:
+        """Percent left if a kind were mended: its false positives gone, its misses found (see `left_without`)."""
+        return {kind: left_without(self, kind) if self.outcomes.pedestrians else None for kind in KINDS}
 
     def misses_up_to(self, fppi: float = UP_TO) -> npt.NDArray[np.str_]:
         """(G,) the kinds of the pedestrians not found before `fppi` is exceeded; 'low_score' where a later one finds."""
@@ -128,8 +137,29 @@ class ErrorKinds:
         }
 
 
-def error_kinds(outcomes: Outcomes) -> ErrorKinds:
+@dataclass(frozen=True, eq=False)
+class Near:
+    """What lies near what, whatever counts as a match: shared by all matchings of the same boxes."""
+
+    pairs: Pairs
+    """Of a detection and a ground truth, from an IoU or cover of NEAR on."""
+    beside: Booleans
+    """(G,) which ground truths overlap another person of the annotations: a pedestrian, or an ignored one."""
+
+
+def near_boxes(ground_truth: GroundTruth, detections: Detections) -> Near:
+    """Work out for `error_kinds` what matchings of the same boxes have in common."""
+    ids, boxes = ground_truth.annotation_image_ids, ground_truth.boxes
+    beside = np.zeros(len(boxes), dtype=np.bool_)
+    people = overlapping_pairs(ids, boxes, ids, boxes, BESIDE)
+    beside[people.detection[(people.detection != people.ground_truth) & (people.iou >= BESIDE)]] = True
+    return Near(overlapping_pairs(detections.image_ids, detections.boxes, ids, boxes, NEAR), beside)
+
+
+def error_kinds(outcomes: Outcomes, shared: Near | None = None) -> ErrorKinds:
     """Give every false positive and every miss its kind.
+
+    `shared`: of `near_boxes`, where several matchings of the same boxes are looked at; None works it out.
 
     A false positive is, in this order: a double (IoU >= 0.5 with a pedestrian that another detection found), in a crowd (IoU
     >= 0.2 with two pedestrians or more), too small or too large (moved nowhere, but scaled to the pedestrian, it would
@@ -139,9 +169,10 @@ def error_kinds(outcomes: Outcomes) -> ErrorKinds:
     0.2) or occluded (less than 65 % visible); on an ignored class (the box near counted for an ignored annotation);
     background.
     """
-    truth, boxes = outcomes.ground_truth, outcomes.detections.boxes
+    truth = outcomes.ground_truth
     states, found_by = outcomes.states, outcomes.found_by
-    pairs = overlapping_pairs(outcomes.detections.image_ids, boxes, truth.annotation_image_ids, truth.boxes, NEAR)
+    shared = shared or near_boxes(truth, outcomes.detections)
+    pairs = shared.pairs
     counts_here = ~outcomes.ignored[pairs.ground_truth]
     near = counts_here & (pairs.iou >= NEAR)
     detections = _of_false_positives(outcomes, states, pairs, near)
@@ -153,17 +184,13 @@ def error_kinds(outcomes: Outcomes) -> ErrorKinds:
     misses[pairs.ground_truth[on_missed & (state_of == IGNORED)]] = "ignored_class"
     taken = on_missed & (state_of == TRUE_POSITIVE) & (pairs.iou >= outcomes.iou)
     misses[pairs.ground_truth[taken]] = "crowd"
-    misses[missed & (_beside_somebody(outcomes) | (truth.visible_ratios < MOSTLY_VISIBLE))] = "crowd"
+    misses[missed & (shared.beside | (truth.visible_ratios < MOSTLY_VISIBLE))] = "crowd"
     best = _best(np.flatnonzero(on_missed & (state_of == FALSE_POSITIVE)), pairs.ground_truth, pairs.iou)
     misses[pairs.ground_truth[best]] = _placing(outcomes, pairs, best)
     nearest = np.full(len(missed), -1, dtype=np.int64)
     nearest[pairs.ground_truth[best]] = pairs.detection[best]
 
-    kinds = ErrorKinds(outcomes, detections, misses, nearest, None, dict.fromkeys(KINDS))
-    if not outcomes.pedestrians:
-        return kinds
-    left = {kind: left_without(kinds, kind) for kind in KINDS}
-    return ErrorKinds(outcomes, detections, misses, nearest, left_without(kinds, ""), dict(left))
+    return ErrorKinds(outcomes, detections, misses, nearest)
 
 
 def left_without(kinds: ErrorKinds, kind: str) -> float:
@@ -232,16 +259,6 @@ def _placing(outcomes: Outcomes, pairs: Pairs, which: Integers) -> npt.NDArray[n
     with np.errstate(invalid="ignore", divide="ignore"):
         iou = inside / (2 * truths[:, 2:].prod(axis=1) - inside)
     return np.where(iou >= outcomes.iou, "wrong_size", "badly_placed")
-
-
-def _beside_somebody(outcomes: Outcomes) -> Booleans:
-    """(G,) which ground truths overlap another person of the annotations: a pedestrian, or an ignored one."""
-    truth = outcomes.ground_truth
-    pairs = overlapping_pairs(truth.annotation_image_ids, truth.boxes, truth.annotation_image_ids, truth.boxes, BESIDE)
-    others = (pairs.detection != pairs.ground_truth) & (pairs.iou >= BESIDE)
-    beside = np.zeros(len(truth.boxes), dtype=np.bool_)
-    beside[pairs.detection[others]] = True
-    return beside
 
 
 def _six(value: float | None) -> float | None:

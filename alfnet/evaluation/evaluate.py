@@ -15,7 +15,7 @@ from alfnet.evaluation.average_precision import average_precision
 from alfnet.evaluation.bootstrap import Interval
 from alfnet.evaluation.bootstrap import bootstrap as resampled
 from alfnet.evaluation.curves import curve_rows, curves_csv
-from alfnet.evaluation.error_kinds import error_kinds
+from alfnet.evaluation.error_kinds import error_kinds, near_boxes
 from alfnet.evaluation.miss_rate import MissRates, evaluate, iou_key
 from alfnet.evaluation.outcomes import all_outcomes
 from alfnet.evaluation.printing import counted
@@ -184,8 +184,9 @@ def evaluate_variant(
         rates = evaluate(truth, found, iou, subsets, rules)
         results["steps"][str(step)] = _rounded(rates) | _rounded_precision(truth, found)
         results["intervals"][str(step)] = _intervals(resampled(truth, found, iou, subsets, rules))
+        near = near_boxes(truth, found)
         results["errors"][str(step)] = {
-            iou_key(one.iou): error_kinds(one).summary()["kinds"]
+            iou_key(one.iou): error_kinds(one, near).summary()["kinds"]
             for one in all_outcomes(truth, found, iou, subsets[:1], rules)
         }
         rows += [(step, *row) for row in curve_rows(rates, rules)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -45,14 +46,14 @@ class Outcomes:
         """Number of ground truths that count."""
         return len(self.ignored) - int(self.ignored.sum())
 
-    @property
+    @functools.cached_property
     def states(self) -> npt.NDArray[np.int8]:
         """(D,) the state of every detection in file order; IGNORED beyond the best 1000 of an image."""
         states = np.full(len(self.detections.scores), 2, dtype=np.int8)
         states[self.order] = self.state
         return states
 
-    @property
+    @functools.cached_property
     def found_by(self) -> Integers:
         """(G,) the detection (in file order) that found each ground truth, -1 for none."""
         found_by = np.full(len(self.ignored), -1, dtype=np.int64)
@@ -60,7 +61,7 @@ class Outcomes:
         found_by[self.partner[right]] = self.order[right]
         return found_by
 
-    @property
+    @functools.cached_property
     def found_at(self) -> Floats:
         """(G,) the score of the detection that found each ground truth, NaN for none."""
         found_by = self.found_by

@@ -10,7 +10,6 @@ and images, which a page opened from a disk may load):
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +20,9 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+import orjson
 
-from alfnet.evaluation.error_kinds import FALSE_POSITIVE_MEANINGS, MISS_MEANINGS, NAMES, error_kinds
+from alfnet.evaluation.error_kinds import FALSE_POSITIVE_MEANINGS, MISS_MEANINGS, NAMES, error_kinds, near_boxes
 from alfnet.evaluation.matching import FALSE_POSITIVE
 from alfnet.evaluation.miss_rate import SUBSETS, outside
 from alfnet.evaluation.outcomes import Outcomes, all_outcomes
@@ -146,7 +146,7 @@ def _write_outcomes(
     for step, detections in chosen.steps.items():
         outcomes = list(all_outcomes(chosen.ground_truth, detections, ious, SUBSETS[:1]))
         steps[str(step)] = _step_data(outcomes, ids)
-    text = f"alfnetExplorer.receive({number - 1},{_json(steps)});\n"
+    text = f"alfnetExplorer.receive({number - 1},{orjson.dumps(steps).decode()});\n"
     (folder / f"{number:04d}.js").write_text(text, encoding="utf-8")
     return len(text)
 
@@ -174,36 +174,22 @@ def _step_data(outcomes: Sequence[Outcomes], ids: npt.NDArray[np.int64]) -> dict
     image and miss rate at any score.
     """
     detections, ground_truth = outcomes[0].detections, outcomes[0].ground_truth
-    kinds = [error_kinds(one) for one in outcomes]
-    false_kinds = [_places(_FALSE_POSITIVES, kind.detections.tolist()) for kind in kinds]
-    miss_kinds = [_places(_MISSES, kind.misses.tolist()) for kind in kinds]
-    scores = _thousandths(detections.scores).tolist()
-    boxes = np.rint(detections.boxes).astype(np.int64).tolist()
+    shared = near_boxes(ground_truth, detections)
+    kinds = [error_kinds(one, shared) for one in outcomes]
+    scores = _thousandths(detections.scores)
     found = [np.where(one.found_by < 0, -1, _thousandths(np.nan_to_num(one.found_at))) for one in outcomes]
-    states = [one.states.tolist() for one in outcomes]
-    rows_of = _rows_by_image(detections.image_ids, -detections.scores)
-    truths_of = _rows_by_image(ground_truth.annotation_image_ids, None)
-    listed: list[list[int]] = []
-    truths: list[list[list[int]]] = [[] for _ in outcomes]
-    for image_id in ids.tolist():
-        flat: list[int] = []
-        for row in rows_of.get(image_id, ()):
-            flat += [*boxes[row], scores[row]]
-            for place in range(len(outcomes)):
-                flat += [states[place][row], false_kinds[place][row]]
-        listed.append(flat)
-        rows = truths_of.get(image_id, ())
-        for place in range(len(outcomes)):
-            truths[place].append([value for row in rows for value in (int(found[place][row]), miss_kinds[place][row])])
+    rows = [*np.rint(detections.boxes).astype(np.int64).T, scores]
+    for one, kind in zip(outcomes, kinds, strict=True):
+        rows += [one.states.astype(np.int64), _places(_FALSE_POSITIVES, kind.detections)]
+    truths = [[values, _places(_MISSES, kind.misses)] for values, kind in zip(found, kinds, strict=True)]
+    of_truths = _rows_by_image(ground_truth.annotation_image_ids, ids)
     return {
-        "detections": listed,
-        "truths": truths,
+        "detections": _flat(rows, _rows_by_image(detections.image_ids, ids, -detections.scores)),
+        "truths": [_flat(columns, of_truths) for columns in truths],
         "covered": np.isin(ids, ground_truth.image_ids).astype(int).tolist(),
         "images": outcomes[0].images,
         "pedestrians": outcomes[0].pedestrians,
-        "wrong": [
-            sorted(score for score, state in zip(scores, own, strict=True) if state == FALSE_POSITIVE) for own in states
-        ],
+        "wrong": [np.sort(scores[one.states == FALSE_POSITIVE]).tolist() for one in outcomes],
         "found": [np.sort(values[values >= 0]).tolist() for values in found],
     }
 
@@ -212,18 +198,27 @@ def _thousandths(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     return np.rint(1000 * scores).astype(np.int64)
 
 
-def _rows_by_image(image_ids: npt.NDArray[np.int64], key: npt.NDArray[np.float64] | None) -> dict[int, list[int]]:
-    """The rows of each image, sorted by `key` where given."""
+def _rows_by_image(
+    image_ids: npt.NDArray[np.int64], ids: npt.NDArray[np.int64], key: npt.NDArray[np.float64] | None = None
+) -> list[npt.NDArray[np.int64]]:
+    """The rows of each of the images `ids`, sorted by `key` where given."""
     order = np.lexsort((key, image_ids)) if key is not None else np.argsort(image_ids, kind="stable")
-    rows: dict[int, list[int]] = {}
-    for row in order.tolist():
-        rows.setdefault(int(image_ids[row]), []).append(row)
-    return rows
+    ordered = image_ids[order]
+    bounds = zip(np.searchsorted(ordered, ids).tolist(), np.searchsorted(ordered, ids, "right").tolist(), strict=True)
+    return [order[start:end] for start, end in bounds]
 
 
-def _places(kinds: Sequence[str], names: list[str]) -> list[int]:
+def _flat(columns: Sequence[npt.NDArray[np.int64]], rows: Sequence[npt.NDArray[np.int64]]) -> list[list[int]]:
+    """For each image the values of its rows, row by row."""
+    table = np.stack(columns, axis=1)
+    return [table[mine].ravel().tolist() for mine in rows]
+
+
+def _places(kinds: Sequence[str], names: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
+    """The place of each name among `kinds`; -1 for "", which is no kind."""
+    different, which = np.unique(names, return_inverse=True)
     places = {"": -1} | {name: place for place, name in enumerate(kinds)}
-    return [places[name] for name in names]
+    return np.array([places[name] for name in different.tolist()], dtype=np.int64)[which]
 
 
 def _box(box: npt.NDArray[np.float64]) -> list[int]:
@@ -244,7 +239,3 @@ def _write_jpeg(path: Path, image: npt.NDArray[np.uint8], width: int, quality: i
     _, encoded = cv2.imencode(".jpg", image, options)
     path.write_bytes(encoded.tobytes())
     return len(encoded)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
