@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 
+from alfnet.collector import collector_paused
+
 
 def main() -> None:
     """Import and run the command line."""
     try:
-        from alfnet.cli import main as run
+        with collector_paused():
+            from alfnet.cli import main as run
 
         run()
     except KeyboardInterrupt:

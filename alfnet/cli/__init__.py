@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from alfnet.collector import collector_paused
 from alfnet.errors import AlfnetError, exit_with_message, extra_needed
 
 COMMANDS: dict[str, tuple[str, str | None]] = {
@@ -92,4 +93,6 @@ def main() -> None:
     first = sys.argv[1] if len(sys.argv) > 1 else ""
     alone = first in COMMANDS and "_ALFNET_COMPLETE" not in os.environ
     with extra_needed(COMMANDS[first][1] if alone else None):
-        command_line([first] if alone else COMMANDS)()
+        with collector_paused():
+            app = command_line([first] if alone else COMMANDS)
+        app()

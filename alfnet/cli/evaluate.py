@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from alfnet.collector import collector_paused
 from alfnet.errors import AlfnetError
 
 
@@ -78,9 +79,10 @@ def evaluate(
     The two files are given as arguments, first the ground truth, or as options.
     """
     truth, found = given_files([truth_argument, found_argument], ground_truth, detections)
-    from alfnet.evaluation.run import evaluate_and_print
-    from alfnet.evaluation.subsets import SUBSETS, parse_subset, read_subsets
-    from alfnet.outputs import check_outputs, check_replaceable, json_with, starts_with
+    with collector_paused():
+        from alfnet.evaluation.run import evaluate_and_print
+        from alfnet.evaluation.subsets import SUBSETS, parse_subset, read_subsets
+        from alfnet.outputs import check_outputs, check_replaceable, json_with, starts_with
 
     for option, output in (("--out", out), ("--curves", curves), ("--page", page)):
         if str(output) == "-":

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from alfnet.collector import collector_paused
 from alfnet.errors import AlfnetError
 from alfnet.reading.annotation_traps import check_annotations
 from alfnet.reading.ground_truth import PEDESTRIAN, GroundTruth
-from alfnet.reading.json_list import check_density, collector_paused
+from alfnet.reading.json_list import check_density
 from alfnet.reading.records import (
     Booleans,
     Floats,

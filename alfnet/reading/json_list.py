@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from alfnet.collector import collector_paused
 from alfnet.errors import AlfnetError
 from alfnet.reading.records import json_damage, parse_json
 
@@ -36,18 +35,6 @@ def check_density(path: Path, text: str) -> None:
             f"{path}: {len(text) / 1e6:.0f} MB of JSON with {brackets} brackets and {commas} commas, but {records} "
             "boxes in it: no list of detections or annotations; it is not read further"
         )
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Do not look for garbage while many small objects are made: none of them is garbage yet, and looking takes long."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def is_json_lines(text: str) -> bool:
