@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from alfnet.evaluation.matching import IGNORED, TRUE_POSITIVE, match_pairs, rank, ranked_pairs
+from alfnet.evaluation.matching import IGNORED, TRUE_POSITIVE, match_pairs, rank
+from alfnet.evaluation.miss_rate import Candidates, find_candidates
+from alfnet.evaluation.pairs import Pairs
 from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.records import Integers
 from alfnet.reading.results_file import Detections
 
 DETECTIONS_PER_IMAGE = 100
@@ -32,13 +35,23 @@ def average_precision(ground_truth: GroundTruth, detections: Detections) -> dict
     order = rank(detections, DETECTIONS_PER_IMAGE)
     if not len(order):
         return {"AP": 0.0, "AP50": 0.0, "AP75": 0.0}
-    pairs = ranked_pairs(ground_truth, detections, order, float(IOU_THRESHOLDS[0]))
+    pairs = _pairs_among(find_candidates(ground_truth, detections, float(IOU_THRESHOLDS[0])), order)
     everyone = np.ones(len(order), dtype=np.bool_)
     precision = [
         100 * _mean_precision(match_pairs(pairs, everyone, ground_truth.ignored, float(iou))[0], pedestrians)
         for iou in IOU_THRESHOLDS
     ]
     return {"AP": float(np.mean(precision)), "AP50": precision[0], "AP75": precision[5]}
+
+
+def _pairs_among(candidates: Candidates, order: Integers) -> Pairs:
+    """The miss rate's pairs, of the detections in `order` alone, which are some of them in the same order."""
+    place = np.full(int(candidates.order.max()) + 1, -1)
+    place[order] = np.arange(len(order))
+    pairs = candidates.pairs
+    detection = place[candidates.order[pairs.detection]]
+    kept = detection >= 0
+    return Pairs(detection[kept], pairs.ground_truth[kept], pairs.iou[kept], pairs.cover[kept])
 
 
 def _mean_precision(states: npt.NDArray[np.int8], pedestrians: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -152,7 +153,15 @@ class Candidates:
 def find_candidates(
     ground_truth: GroundTruth, detections: Detections, threshold: float, protocol: Protocol = CITYPERSONS
 ) -> Candidates:
-    """Return the detections that count and their pairs at IoU, or cover of an ignored box, from `threshold` on."""
+    """Return the detections that count and their pairs at IoU, or cover of an ignored box, from `threshold` on.
+
+    The last ones are kept: miss rate, average precision, intervals and errors of the same detections ask one after the other.
+    """
+    return _candidates(ground_truth, detections, threshold, protocol)
+
+
+@functools.lru_cache(maxsize=1)
+def _candidates(ground_truth: GroundTruth, detections: Detections, threshold: float, protocol: Protocol) -> Candidates:
     boxes, truth_boxes = detections.boxes, ground_truth.boxes
     if protocol.clipped:
         boxes = _clip(boxes, ground_truth.sizes_of(detections.image_ids))
