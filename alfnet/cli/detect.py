@@ -39,7 +39,7 @@ def detect(
     save: Annotated[str, typer.Option(help="What to write, of pictures,video,coco,txt,csv,crops.")] = DEFAULT_FORMATS,
     score: Annotated[
         float | None,
-        typer.Option(help="Scores above this are kept. As published: 0.1; photos: 0.3."),
+        typer.Option(help="Scores above this are kept. As published: 0.1; photos: 0.35."),
     ] = None,
     nms: Annotated[
         float | None, typer.Option(help="Of boxes with a larger IoU the best stays. As published: 0.5; photos: 0.45.")

@@ -141,7 +141,7 @@ class Detector:
             device: auto, cpu, cuda, cuda:1, ..., mps.
             backend: what runs the network: torch, onnx, openvino, ncnn; auto: by the file's ending.
             score: detections have a score above this one; None: what the file says (the one that comes with the project:
-                0.3), else as published, 0.1.
+                0.35), else as published, 0.1.
             nms: IoU above which the worse of two boxes goes; None: likewise (0.45), else as published, 0.5.
             top: detections per image at most; None: as published, 100.
             test_step: the step whose boxes are taken, from 1; None: the one that an exported file was made for
