@@ -74,7 +74,7 @@ def test_boxes_are_those_of_the_method_put_together_by_hand() -> None:
     for logits, offsets in predictions:
         boxes = step_boxes(boxes, offsets[0], 100, 150)
         scores = scores * logits[0].sigmoid()
-    wanted = select(boxes, scores, **LOW.model_dump())
+    wanted = select(boxes, scores, **LOW.model_dump(exclude={"scores"}))
     found = detector()(image)
     np.testing.assert_allclose(found.boxes, wanted.boxes, atol=1e-3)
     np.testing.assert_allclose(found.scores, wanted.scores, atol=1e-6)

@@ -39,9 +39,10 @@ def test_a_file_may_ask_for_another_overlap(detector: Detector, tmp_path: Path) 
     published = published_settings()
     assert detector.settings.nms_iou == 0.45
     assert detector.settings.minimum_side == 8
-    asked_for = {"nms_iou": published.nms_iou, "minimum_side": published.minimum_side}
-    given = {"score_threshold": published.score_threshold, "after_nms": published.after_nms}
-    assert detector.settings.model_copy(update=asked_for | given) == published
+    assert detector.settings.scores == "mean"
+    asked_for = {key: getattr(published, key) for key in ("nms_iou", "minimum_side", "scores", "score_threshold")}
+    assert detector.settings.model_copy(update=asked_for | {"after_nms": published.after_nms}) == published
+    assert Detector.load(device="cpu").settings.score_threshold == 0.35
     assert Detector.load(device="cpu", nms=0.6).settings.nms_iou == 0.6
     assert Detector.load(device="cpu", settings=published).settings == published
     tensors, description = read_weights(default_weights(), "detector")
@@ -87,9 +88,12 @@ def test_the_overlap_of_alfnet_detect(
     options = [str(root / "params.yaml") if each == "params.yaml" else each for each in options]
     alfnet("detect", "a.png", "--out", "found", "--device", "cpu", *named, *options, cwd=tmp_path)
     assert used[0].nms_iou == overlap
-    published = published_settings()
-    assert used[0].model_copy(update={"nms_iou": 0.5, "minimum_side": published.minimum_side}) == published
-    assert used[0].minimum_side == (published.minimum_side if file == "silent" or "--params" in options else 8)
+    own = (
+        {}
+        if file == "silent" or "--params" in options
+        else {"minimum_side": 8, "scores": "mean", "score_threshold": 0.35}
+    )
+    assert used[0] == published_settings().model_copy(update=own | {"nms_iou": overlap})
 
 
 def test_boxes_are_of_the_image_as_it_is(detector: Detector) -> None:

@@ -176,7 +176,9 @@ def test_onnx_of_one_size_with_detections(tmp_path: Path) -> None:
     pixels = images(1)
     _, _, boxes, scores, found = backend.session.run(None, {"images": pixels})
     low: DetectSettings = published_settings().model_copy(update={"score_threshold": 1e-6, "minimum_side": 30.0})
-    expected = select(torch.from_numpy(boxes[0, 1]), torch.from_numpy(scores[0, 1]), **low.model_dump())
+    expected = select(
+        torch.from_numpy(boxes[0, 1]), torch.from_numpy(scores[0, 1]), **low.model_dump(exclude={"scores"})
+    )
     assert len(expected.boxes) > 5
     np.testing.assert_allclose(found[:, 1:5], expected.boxes, atol=1e-3)
     np.testing.assert_allclose(found[:, 5], expected.scores, rtol=1e-5)
