@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -223,6 +224,25 @@ def test_image_numbers_of_another_list(shared: Path, tmp_path: Path, val: Ground
     found = evaluate_files(shared / "data" / "citypersons" / "val_gt.json", tmp_path / "dt.json", iou=[0.5])
     (warning,) = found.warnings
     assert "every image gets another one's boxes: the image numbers probably do not belong" in warning
+
+
+@pytest.mark.parametrize("images", [12, 150])
+def test_image_numbers_of_another_list_in_a_small_set(golden: Path, tmp_path: Path, images: int) -> None:
+    content = json.loads((golden / "miss_rate_150_gt.json").read_text())
+    records = json.loads((golden / "miss_rate_150_dt.json").read_text())
+    chosen = {image["id"] for image in content["images"][:images]}
+    content["images"] = content["images"][:images]
+    content["annotations"] = [each for each in content["annotations"] if each["image_id"] in chosen]
+    numbers = dict(
+        zip(sorted(chosen), np.roll(np.random.default_rng(5).permutation(sorted(chosen)), 1).tolist(), strict=True)
+    )
+    records = [each | {"image_id": numbers[each["image_id"]]} for each in records if each["image_id"] in chosen]
+    (tmp_path / "gt.json").write_text(json.dumps(content))
+    (tmp_path / "dt.json").write_text(json.dumps(records))
+    found = evaluate_files(tmp_path / "gt.json", tmp_path / "dt.json", iou=[0.5])
+    (warning,) = [text for text in found.warnings if "numbered otherwise" in text]
+    number, image = map(int, re.findall(r"image (\d+)", warning))
+    assert numbers[image] == number  # what was called `image` in truth
 
 
 # -- ground truth ---------------------------------------------------------------------------------------------------

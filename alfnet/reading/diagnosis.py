@@ -20,6 +20,8 @@ ENOUGH = 10
 """Boxes from which on a pattern that all of them show is no chance."""
 _LOOKED_AT = 20_000
 """Detections at which another reading is tried."""
+_COMPARED = 2_000_000
+"""Pairs of a box and a pedestrian up to which all images are compared with all."""
 _MOVES = 5
 """Ways of giving every image another one's boxes."""
 
@@ -164,6 +166,14 @@ def explain_low_recall(path: Path, ground_truth: GroundTruth, image_ids: Integer
     if counts[best] >= enough:
         return [f"{met_only}, but would meet {counts[best]} if {readings[best][0]}"]
 
+    if len(image_ids) * len(truths) <= _COMPARED:
+        count, example = _renumbered(ground_truth, truths, image_ids, boxes)
+        if count >= max(enough, 3 * as_given, 0.5 * len(truths)):
+            return [
+                f"{met_only}, but would meet {count} if the images were numbered otherwise ({example}): number them as the "
+                "ground truth's 'images' does, each by its file's name"
+            ]
+
     # Boxes on other images meet a pedestrian now and then: when those of the right image do not more often, they are
     # not of that image.
     if len(image_ids) < 5 * ENOUGH or as_given > 0.15 * len(truths) or len(ground_truth.image_ids) < 2 * ENOUGH:
@@ -177,6 +187,34 @@ def explain_low_recall(path: Path, ground_truth: GroundTruth, image_ids: Integer
         "image gets another one's boxes: the image numbers probably do not belong to this ground truth's images (another "
         "order of the files, a shuffled list, another split); number them by the ground truth's 'images', in its order"
     ]
+
+
+def _renumbered(ground_truth: GroundTruth, truths: Integers, image_ids: Integers, boxes: Floats) -> tuple[int, str]:
+    """How many pedestrians `truths` would be met if each image's boxes went to the image that they fit best, and an example.
+
+    Every image gets those of one other at most, the surest pairs of images first.
+    """
+    numbers, images = different(image_ids), ground_truth.image_ids
+    of_truth = np.searchsorted(np.sort(images), ground_truth.annotation_image_ids[truths])
+    fits = np.zeros((len(numbers), len(images)), dtype=np.int64)
+    for row, number in zip(fits, numbers.tolist(), strict=True):
+        mine = boxes[image_ids == number]
+        # Every pedestrian beside these boxes, as if all were of one image.
+        pairs = overlapping_pairs(
+            np.zeros(len(mine), np.int64), mine, np.zeros(len(truths), np.int64), ground_truth.boxes[truths], 0.5
+        )
+        row += np.bincount(of_truth[different(pairs.ground_truth[pairs.iou >= 0.5])], minlength=len(images))
+    order = np.argsort(-fits, axis=None, kind="stable")
+    given, taken = np.zeros(len(numbers), dtype=np.bool_), np.zeros(len(images), dtype=np.bool_)
+    count, example = 0, ""
+    for number, image in zip(*np.unravel_index(order[: np.count_nonzero(fits)], fits.shape), strict=True):
+        if given[number] or taken[image]:
+            continue
+        given[number] = taken[image] = True
+        count += int(fits[number, image])
+        if not example and numbers[number] != np.sort(images)[image]:
+            example = f"the boxes of image {numbers[number]} fit the pedestrians of image {np.sort(images)[image]}"
+    return count, example
 
 
 _FACTOR = re.compile(r"(multiply|divide) the boxes by [\d.]+$")
