@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pandas as pd
 import pytest
 from dvc_render.html import render_html
@@ -143,6 +144,17 @@ def test_frames_hold_every_seed_or_their_band(results: list[VariantResults], fra
     assert (curves["mean"] <= curves["high"]).all()
     assert (curves["low"] < curves["high"]).any()
     assert frames["training"]["update"].max() > 400  # updates, not rows
+
+
+def test_a_single_loss_is_drawn_as_a_point(tmp_path: Path, frames: dict[str, pd.DataFrame]) -> None:
+    frame = frames["training"]
+    coloured = []
+    for rows in (frame[frame["update"] == frame["update"].min()], frame[frame["update"] < 0]):
+        write_png(tmp_path / "drawn.png", filled("training", rows_of(rows)))
+        image = cv2.imread(str(tmp_path / "drawn.png"))
+        assert image is not None
+        coloured.append(int((np.ptp(image, axis=2) > 60).sum()))
+    assert coloured[0] > coloured[1] + 500  # not the legend alone
 
 
 def test_positives_are_ours_and_the_papers(frames: dict[str, pd.DataFrame]) -> None:
