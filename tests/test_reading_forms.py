@@ -340,3 +340,27 @@ def test_a_ground_truth_without_visibility(tmp_path: Path, golden: Path) -> None
     own = alfnet.evaluate(content, detections, subsets=["tall=height:100-", "seen=height:50-,visible:0.2-"])
     assert list(own.pedestrians) == ["tall"]
     assert re.search("left out: seen", "\n".join(own.warnings))
+
+
+@pytest.mark.parametrize("key", ["vis_bbox", "visible_ratio"])
+def test_visibility_by_another_name(tmp_path: Path, golden: Path, key: str) -> None:
+    content = json.loads((golden / "miss_rate_24_gt.json").read_text())
+    detections = json.loads((golden / "miss_rate_24_dt.json").read_text())
+    expected = alfnet.evaluate(content, detections)
+    for annotation in content["annotations"]:
+        ratio = annotation.pop("vis_ratio")
+        x, y, width, height = annotation["bbox"]
+        if key == "visible_ratio":
+            annotation[key] = ratio
+        elif ratio < 1:
+            annotation[key] = [x, y, width, height * ratio]
+    result = alfnet.evaluate(content, detections)
+    assert result.results == expected.results
+    assert any("the part of the box that vis_bbox takes up" in text for text in result.warnings) == (key == "vis_bbox")
+    content["info"] = {
+        "split": "val",
+        "rule": {},
+    }  # a training cache, whose ignore regions are all that is left of others
+    if key == "vis_bbox":
+        with pytest.raises(AlfnetError, match="no 'vis_ratio'"):
+            alfnet.evaluate(content, detections)

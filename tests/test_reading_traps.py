@@ -223,7 +223,7 @@ def test_image_numbers_of_another_list(shared: Path, tmp_path: Path, val: Ground
     (tmp_path / "dt.json").write_text(json.dumps(records))
     found = evaluate_files(shared / "data" / "citypersons" / "val_gt.json", tmp_path / "dt.json", iou=[0.5])
     (warning,) = found.warnings
-    assert "every image gets another one's boxes: the image numbers probably do not belong" in warning
+    assert "the image numbers do not belong to this ground truth's images" in warning
 
 
 @pytest.mark.parametrize("images", [12, 150])

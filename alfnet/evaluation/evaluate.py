@@ -27,6 +27,7 @@ from alfnet.reading.diagnosis import explain_low_recall
 from alfnet.reading.ground_truth import GroundTruth
 from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
+from alfnet.reading.traps import OFF_BY_A_LITTLE
 
 _STEP = re.compile(r"^step([1-9][0-9]*)\.json$")
 
@@ -141,8 +142,10 @@ def evaluate_columns(
         results["protocol"] = protocol.name
     if chosen != CITYPERSONS.subsets:
         results["subsets"] = {subset.name: subset.ranges() for subset in chosen}
-    remarks = (remark, unknown_sizes(truth, protocol), *_low_recall(name, truth, found, rates))
-    warnings = tuple(filter(None, (*truth.warnings, *found.warnings, *remarks)))
+    low_recall = _low_recall(name, truth, found, rates)
+    said = [text for text in found.warnings if not low_recall or OFF_BY_A_LITTLE not in text]  # which says it better
+    remarks = (remark, unknown_sizes(truth, protocol), *low_recall)
+    warnings = tuple(filter(None, (*truth.warnings, *said, *remarks)))
     counts = (len(truth.image_ids), len(found.scores))
     intervals = None
     if bootstrap is not None:
@@ -219,4 +222,4 @@ def _low_recall(path: Path, truth: GroundTruth, found: Detections, rates: MissRa
     curve = next(iter(next(iter(rates.curves.values())).values()))  # of the first subset
     if curve is None or not len(found.scores) or curve.miss_rate[-1] < 0.5:
         return []
-    return explain_low_recall(path, truth, found.image_ids, found.boxes)
+    return explain_low_recall(path, truth, found.image_ids, found.boxes, found.scores)

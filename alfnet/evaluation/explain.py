@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -58,6 +58,8 @@ class Explanation:
     distance: float
     """The largest difference from what was asked for, percent."""
     fits: bool
+    same: tuple[Deviation, ...] = ()
+    """Others that give the very same figures on these files."""
 
     @property
     def sentence(self) -> str:
@@ -120,9 +122,10 @@ class Answer:
             console.print("Nothing that is known changes the figure of these files.", soft_wrap=True)
             return
         several = len(self.got) > 1
+        several_ways = len(self.explanations) > 1 or any(explanation.same for explanation in self.explanations)
         if self.fits:
             heading = "This gives the figures:" if several else "This gives the figure:"
-            if len(self.explanations) > 1:
+            if several_ways:
                 heading = f"Each of these gives the figure{'s' if several else ''}, the likeliest first:"
         else:
             heading = f"None of {self.tried} ways gives {'them' if several else 'it'}; the nearest:"
@@ -132,9 +135,12 @@ class Answer:
             console.print(
                 f" {number}. {figures}: {explanation.sentence}.", highlight=False, markup=False, soft_wrap=True
             )
+            for other in explanation.same:
+                sentence = f"{other.sentence}; {other.remedy}"
+                console.print(f"    Or, the same here: {sentence}.", highlight=False, markup=False, soft_wrap=True)
         if self.more:
             console.print(f"{self.more} more ways give it, too.", highlight=False, soft_wrap=True)
-        if len(self.explanations) > 1 and not several:
+        if several_ways and not several:
             console.print(
                 f"Further figures tell them apart: {self.example}", highlight=False, markup=False, soft_wrap=True
             )
@@ -193,16 +199,17 @@ def explain_figures(ground_truth: GroundTruth, detections: Detections, got: Sequ
     if all(figure.fits(value) for figure, value in zip(got, protocol, strict=True)):
         return Answer(tuple(got), protocol, (), 1, signs=detections.warnings)
     found: list[tuple[Deviation, tuple[float | None, ...]]] = []
-    results: list[Explanation] = []
-    seen: set[tuple[float | None, ...]] = {protocol}
+    giving: dict[tuple[float | None, ...], list[Deviation]] = {}
     for deviation in deviations():
         figures = _figures(deviation, base, overlaps)
         if figures is None or figures == protocol:
             continue
         found.append((deviation, figures))
-        if figures not in seen:
-            seen.add(figures)
-            results.append(_explanation((deviation,), figures, got))
+        giving.setdefault(figures, []).append(deviation)
+    results: list[Explanation] = []
+    for figures, alike in giving.items():
+        likeliest, *others = sorted(alike, key=lambda deviation: deviation.rarity)
+        results.append(replace(_explanation((likeliest,), figures, got), same=tuple(others)))
     fitting = sorted((result for result in results if result.fits), key=_likelihood)
     tried = 1 + len(found)
     nearest = sorted(results, key=lambda result: result.distance)[:3]
@@ -215,6 +222,7 @@ def explain_figures(ground_truth: GroundTruth, detections: Detections, got: Sequ
     if fitting:
         more = max(0, len(fitting) - shown)
         return Answer(tuple(got), protocol, tuple(fitting[:shown]), tried, more, example=example)
+    nearest.sort(key=lambda result: result.distance)
     return Answer(tuple(got), protocol, tuple(nearest), tried, example=example)
 
 

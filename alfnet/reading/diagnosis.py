@@ -5,7 +5,6 @@ What is certain raises AlfnetError; what merely looks wrong is returned as a war
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,8 @@ _LOOKED_AT = 20_000
 """Detections at which another reading is tried."""
 _COMPARED = 2_000_000
 """Pairs of a box and a pedestrian up to which all images are compared with all."""
+_FITTED = 600
+"""Detections that tell the size of the images they are of."""
 _MOVES = 5
 """Ways of giving every image another one's boxes."""
 
@@ -110,18 +111,22 @@ def doubtful_values(
     return warnings
 
 
-def explain_low_recall(path: Path, ground_truth: GroundTruth, image_ids: Integers, boxes: Floats) -> list[str]:
+def explain_low_recall(
+    path: Path, ground_truth: GroundTruth, image_ids: Integers, boxes: Floats, scores: Floats | None = None
+) -> list[str]:
     """Return a warning where another reading of the detections finds far more pedestrians than the given one.
 
     Meant for results in which many pedestrians are missed. Tries image numbers off by one or by the sorted file names,
-    corners, centres, exchanged axes and boxes of a resized image, and compares how many pedestrians of 50 px and more
-    some box meets (IoU >= 0.5). Where no reading helps, but boxes of other images would meet as many pedestrians, the
-    image numbers seem to belong to another list. At most 20,000 detections, evenly spaced, are looked at.
+    corners, centres, exchanged axes and boxes of an image of another size (which the surest detections tell best, where
+    `scores` are given), and compares how many pedestrians of 50 px and more some box meets (IoU >= 0.5). Where no reading
+    helps, but boxes of other images would meet as many pedestrians, the image numbers seem to belong to another list. At
+    most 20,000 detections, evenly spaced, are looked at.
     """
     pedestrian = ~ground_truth.ignored & (ground_truth.heights >= 50)
     if len(image_ids) > _LOOKED_AT:
         some = np.linspace(0, len(image_ids) - 1, _LOOKED_AT).astype(np.int64)
         image_ids, boxes = image_ids[some], boxes[some]
+        scores = None if scores is None else scores[some]
     truths = np.flatnonzero(pedestrian)
 
     def met(ids: Integers, given: Floats) -> int:
@@ -130,39 +135,18 @@ def explain_low_recall(path: Path, ground_truth: GroundTruth, image_ids: Integer
         )
         return len(different(pairs.ground_truth[pairs.iou >= 0.5]))
 
-    def overlap(factor: float, each: int = 1) -> float:
-        """Of how much the boxes (or each n-th) and the pedestrians share when all boxes are multiplied by `factor`."""
-        pairs = overlapping_pairs(
-            image_ids[::each],
-            boxes[::each] * factor,
-            ground_truth.annotation_image_ids[truths],
-            ground_truth.boxes[truths],
-            0.3,
-        )
-        return float(pairs.iou.sum())
-
-    def refined(factor: float) -> float:
-        for reach in (0.03, 0.004):
-            around = factor * np.linspace(1 - reach, 1 + reach, 21)
-            factor = float(around[np.argmax([overlap(near) for near in around])])
-        return factor
-
     as_given = met(image_ids, boxes)
     readings = _other_readings(ground_truth, image_ids, boxes)
     counts = [met(ids, given) for _, ids, given in readings]
     best = int(np.argmax(counts))
     enough = max(1.5 * as_given, as_given + 0.2 * len(truths), ENOUGH)
     met_only = f"{path}: the boxes meet only {as_given} of {len(truths)} pedestrians"
-    if counts[best] < enough or _FACTOR.search(readings[best][0]):  # some other size than those that were tried?
-        each = 1 + len(boxes) // 3000
-        factors = np.geomspace(0.2, 5, 131)
-        factor = refined(float(factors[np.argmax([overlap(tried, each) for tried in factors])]))
-        count = met(image_ids, boxes * factor)
+    if counts[best] < enough or "the images " in readings[best][0]:  # some other size than those that were tried?
+        surest = np.arange(len(boxes)) if scores is None else np.argsort(-scores, kind="stable")
+        across, down = _factors(ground_truth, truths, image_ids[surest], boxes[surest])
+        count = met(image_ids, boxes * np.array([across, down] * 2))
         if count >= max(enough, 1.01 * counts[best] + 1):
-            return [
-                f"{met_only}, but would meet {count} if the images were {1 / factor:.3f} times as large (the width over that of "
-                f"the image that was looked at): multiply the boxes by about {factor:.3f}"
-            ]
+            return [f"{met_only}, but would meet {count} if {_of_size(ground_truth, across, down)}"]
     if counts[best] >= enough:
         return [f"{met_only}, but would meet {counts[best]} if {readings[best][0]}"]
 
@@ -184,8 +168,9 @@ def explain_low_recall(path: Path, ground_truth: GroundTruth, image_ids: Integer
         return []
     return [
         f"{path}: the boxes meet only {as_given} of {len(truths)} pedestrians, and as many ({by_chance:.0f}) when every "
-        "image gets another one's boxes: the image numbers probably do not belong to this ground truth's images (another "
-        "order of the files, a shuffled list, another split); number them by the ground truth's 'images', in its order"
+        "image gets another one's boxes: if the detector is better than chance, the image numbers do not belong to this ground "
+        "truth's images (another order of the files, a shuffled list, another split); number them by the ground truth's "
+        "'images', in its order"
     ]
 
 
@@ -217,8 +202,64 @@ def _renumbered(ground_truth: GroundTruth, truths: Integers, image_ids: Integers
     return count, example
 
 
-_FACTOR = re.compile(r"(multiply|divide) the boxes by [\d.]+$")
-"""Of a reading whose boxes are only larger or smaller."""
+def _factors(ground_truth: GroundTruth, truths: Integers, image_ids: Integers, boxes: Floats) -> tuple[float, float]:
+    """By what x and y have to be multiplied for the first of the boxes to lie on the pedestrians `truths` best: 0.2 to 5 each.
+
+    Equal where they are within one percent of each other.
+    """
+    image_ids, boxes = image_ids[:_FITTED], boxes[:_FITTED]
+    order = np.argsort(ground_truth.annotation_image_ids[truths], kind="stable")
+    truths = truths[order]
+    of_image = ground_truth.annotation_image_ids[truths]
+    first, last = (np.searchsorted(of_image, image_ids, side) for side in ("left", "right"))
+    number = last - first
+    detection = np.repeat(np.arange(len(boxes)), number)
+    truth = np.arange(len(detection)) + np.repeat(first - np.cumsum(number) + number, number)
+    mine, theirs = boxes[detection], ground_truth.boxes[truths[truth]]
+
+    areas, of_theirs = mine[:, 2] * mine[:, 3], theirs[:, 2] * theirs[:, 3]
+
+    def common(axis: int, factors: Floats) -> Floats:
+        """(factors, pairs): what box and pedestrian share along an axis."""
+        near, side = mine[:, axis] * factors[:, None], mine[:, axis + 2] * factors[:, None]
+        far = np.minimum(near + side, theirs[:, axis] + theirs[:, axis + 2])
+        return np.maximum(0, far - np.maximum(near, theirs[:, axis]))
+
+    def fit(shared: Floats, factors: Floats) -> Floats:
+        """(factors,): the sum of IoUs from 0.3 on, where boxes are `factors` times as large in area."""
+        union = factors[:, None] * areas + of_theirs - shared
+        return np.where(shared >= 0.3 * union, shared / np.maximum(union, 1e-9), 0).sum(axis=1)
+
+    def best(across: Floats, down: Floats) -> tuple[float, float]:
+        heights = common(1, down)
+        rows = zip(common(0, across), across, strict=True)
+        fits = np.stack([fit(width * heights, factor * down) for width, factor in rows])
+        row, column = np.unravel_index(np.argmax(fits), fits.shape)
+        return float(across[row]), float(down[column])
+
+    found = best(*[np.geomspace(0.2, 5, 81)] * 2)
+    for reach in (0.04, 0.01, 0.0025):
+        found = best(*(factor * np.linspace(1 - reach, 1 + reach, 9) for factor in found))
+    if abs(found[0] / found[1] - 1) > 0.01:
+        return found
+    both = found[0] * np.linspace(0.99, 1.01, 41)
+    return (float(both[np.argmax(fit(common(0, both) * common(1, both), both**2))]),) * 2
+
+
+def _of_size(ground_truth: GroundTruth, across: float, down: float) -> str:
+    """The images' size that boxes are of which have to be multiplied by these factors, and the remedy."""
+    if across == down:
+        return (
+            f"the images were {1 / across:.3f} times as large (the width over that of the image that was looked at): "
+            f"multiply the boxes by about {across:.3f}"
+        )
+    sizes = set(map(tuple, ground_truth.image_sizes.tolist()))
+    if len(sizes) == 1:
+        height, width = sizes.pop()
+        size = f"the images were about {width / across:.0f} x {height / down:.0f} px"
+    else:
+        size = f"the images were {1 / across:.3f} times as wide and {1 / down:.3f} times as high"
+    return f"{size}: multiply x and width by about {across:.3f}, y and height by {down:.3f}"
 
 
 def _other_readings(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,9 @@ def _checked(path: Path, truth: GroundTruth) -> GroundTruth:
 def ground_truth_of(path: Path, content: Any, warnings: Sequence[str] = ()) -> GroundTruth:
     """Return a ground truth given in COCO's layout; `path` stands for it in messages. See `read_ground_truth`.
 
-    Where no annotation has a height, an ignore flag or a visible ratio, the box's height, `iscrowd` (or 0), and nothing
-    (NaN) take their place, and a warning says so.
+    Where no annotation has a height or an ignore flag, the box's height and `iscrowd` (or 0) take their place. Where none
+    has `vis_ratio`, `visible_ratio` does, else the part of the box that `vis_bbox` takes up (1 where there is none), else
+    nothing (NaN). A warning says so.
     """
     remarks = list(warnings)
     images, annotations = _lists(path, content)
@@ -98,8 +100,10 @@ def ground_truth_of(path: Path, content: Any, warnings: Sequence[str] = ()) -> G
     keys = ["image_id", "category_id", "bbox"]
     check_records(path, annotations, "annotation", keys, _REMEDY)
     optional = ("height", "vis_ratio", "ignore")
-    lacking = {key for key in optional if annotations and not any(key in annotation for annotation in annotations)}
-    if "vis_ratio" in lacking and any("vis_bbox" in annotation for annotation in annotations):
+    present = set(chain.from_iterable(annotations))
+    lacking = {key for key in optional if annotations and key not in present}
+    info = content.get("info")
+    if isinstance(info, dict) and "rule" in info:
         lacking = set()  # a training cache, in which small pedestrians are no pedestrians any more
     check_records(path, annotations, "annotation", [key for key in optional if key not in lacking], _REMEDY)
     categories = number_column(path, annotations, "annotation", "category_id")
@@ -116,14 +120,22 @@ def ground_truth_of(path: Path, content: Any, warnings: Sequence[str] = ()) -> G
     boxes = box_column(path, annotations, "annotation")
     heights = boxes[:, 3] if "height" in lacking else number_column(path, annotations, "annotation", "height")
     ignored = _ignored(path, annotations, lacking)
-    if "vis_ratio" in lacking:
-        visible_ratios = np.full(len(annotations), np.nan)
-    else:
+    instead = {"height": "the box's height", "ignore": "iscrowd where it is there, else 0"}
+    if "vis_ratio" not in lacking:
         visible_ratios = number_column(path, annotations, "annotation", "vis_ratio")
-    if lacking & {"height", "ignore"}:
-        instead = {"height": "the box's height", "ignore": "iscrowd where it is there, else 0"}
-        taken = "; ".join(f"{key}: {instead[key]}" for key in sorted(lacking & {"height", "ignore"}))
-        remarks.append(f"{path}: no annotation has {' or '.join(sorted(lacking))}; taken instead: {taken}")
+    elif "visible_ratio" in present:
+        check_records(path, annotations, "annotation", ["visible_ratio"], _REMEDY)
+        visible_ratios = number_column(path, annotations, "annotation", "visible_ratio")
+        lacking.remove("vis_ratio")  # it is there, by another name
+    elif "vis_bbox" in present:
+        visible_ratios = _visible_parts(path, annotations, boxes)
+        instead["vis_ratio"] = "the part of the box that vis_bbox takes up"
+    else:
+        visible_ratios = np.full(len(annotations), np.nan)
+    if replaced := sorted(lacking & set(instead)):
+        taken = "; ".join(f"{key}: {instead[key]}" for key in replaced)
+        remarks.append(f"{path}: no annotation has {' or '.join(replaced)}; taken instead: {taken}")
+    lacking -= {"vis_ratio"} & set(instead)
 
     def place(index: int) -> str:
         return f"annotation {index + 1}"
@@ -218,6 +230,16 @@ def _ignored(path: Path, annotations: list[Any], lacking: set[str]) -> Floats:
         return number_column(path, annotations, "annotation", "ignore", flag=True)
     crowds = [{"iscrowd": annotation.get("iscrowd", 0)} for annotation in annotations]
     return number_column(path, crowds, "annotation", "iscrowd", flag=True)
+
+
+def _visible_parts(path: Path, annotations: list[Any], boxes: Floats) -> Floats:
+    """Which part (n,) of the boxes (n, 4) `vis_bbox` takes up; 1 where there is none, as in COCO files of own data."""
+    visible = [{"vis_bbox": annotation.get("vis_bbox", annotation["bbox"])} for annotation in annotations]
+    parts = box_column(path, visible, "annotation", key="vis_bbox")
+    check_numbers(path, parts, "vis_bbox", lambda index: f"annotation {index + 1}")
+    check_sizes(path, parts, lambda index: f"annotation {index + 1}")
+    whole, part = boxes[:, 2] * boxes[:, 3], parts[:, 2] * parts[:, 3]
+    return np.minimum(1, part / np.where(whole > 0, whole, 1))
 
 
 def _lists(path: Path, content: Any) -> tuple[list[Any], list[Any]]:

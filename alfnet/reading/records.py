@@ -248,12 +248,14 @@ def number_column(
     return _float64(path, values, key)
 
 
-def box_column(path: Path, records: Sequence[dict[str, Any]], noun: str, *, first: int = 1) -> Floats:
-    """Return the values under "bbox" (x, y, width, height), (n, 4) float64; `first`: see `number_column`.
+def box_column(
+    path: Path, records: Sequence[dict[str, Any]], noun: str, *, first: int = 1, key: str = "bbox"
+) -> Floats:
+    """Return the values under `key` (x, y, width, height), (n, 4) float64; `first`: see `number_column`.
 
     Raises AlfnetError for anything else than four numbers, with count and example.
     """
-    boxes = list(map(itemgetter("bbox"), records))
+    boxes = list(map(itemgetter(key), records))
 
     def is_box(box: Any) -> bool:
         return type(box) is list and len(box) == 4 and all(type(value) in (int, float) for value in box)
@@ -265,10 +267,10 @@ def box_column(path: Path, records: Sequence[dict[str, Any]], noun: str, *, firs
         or not set(map(type, chain.from_iterable(boxes))) <= {int, float}
     ):
         wrong = [i for i, box in enumerate(boxes) if not is_box(box)]
-        found = f"{len(wrong)} of {len(records)} {noun}s have a 'bbox' that is not four numbers"
+        found = f"{len(wrong)} of {len(records)} {noun}s have a {key!r} that is not four numbers"
         example = f"{as_json(boxes[wrong[0]])} in {noun} {wrong[0] + first}"
-        raise AlfnetError(explain(path, found, shorten(example), 'write "bbox": [x, y, width, height] in pixels'))
-    return _float64(path, list(chain.from_iterable(boxes)), "bbox").reshape(-1, 4)
+        raise AlfnetError(explain(path, found, shorten(example), f'write "{key}": [x, y, width, height] in pixels'))
+    return _float64(path, list(chain.from_iterable(boxes)), key).reshape(-1, 4)
 
 
 def check_numbers(path: Path, values: Floats, name: str, place: Place) -> None:
