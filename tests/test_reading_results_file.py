@@ -228,7 +228,7 @@ WRONG_RECORDS: dict[str, tuple[Callable[[Records], Any], list[str]]] = {
     "results under a key": (lambda records: {"results": records}, ["'results' holds 733 detections", "save that list"]),
     "one detection": (lambda records: records[0], ["single detection", "[ and ]"]),
     "detections per image": (lambda records: {"1": [1, 2, 3]}, ['keys ["1"]', "expected a list of detections"]),
-    "a text": (lambda records: "nothing", ["a JSON str was found"]),
+    "a text": (lambda records: "nothing", ["a value of type str was found"]),
 }
 
 

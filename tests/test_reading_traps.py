@@ -6,6 +6,7 @@ import copy
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,14 @@ import numpy as np
 import pytest
 
 from alfnet.errors import AlfnetError
-from alfnet.evaluation.evaluate import evaluate_files
+from alfnet.evaluation.evaluate import evaluate_columns, evaluate_files
 from alfnet.evaluation.miss_rate import evaluate
 from alfnet.reading.annotation_traps import equal_rows
 from alfnet.reading.diagnosis import explain_low_recall
 from alfnet.reading.ground_truth import GroundTruth
 from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
-from alfnet.reading.traps import find_traps
+from alfnet.reading.traps import OFF_BY_A_LITTLE, find_traps
 
 Records = list[dict[str, Any]]
 
@@ -207,6 +208,55 @@ def test_no_detections_are_named(golden: Path, tmp_path: Path, name: str, conten
 def test_boxes_of_any_other_image_size(published: Detections, val: GroundTruth, factor: float) -> None:
     (warning,) = explain_low_recall(Path("dt.json"), val, published.image_ids, published.boxes * factor)
     assert float(warning.rpartition(" ")[2]) == pytest.approx(1 / factor, rel=0.002)
+
+
+@pytest.mark.costly
+@pytest.mark.parametrize("size", [(800, 600), (1333, 800), (1920, 1080), (2048, 2048), (672, 672)])
+def test_boxes_of_images_of_another_shape(published: Detections, val: GroundTruth, size: tuple[int, int]) -> None:
+    boxes = published.boxes * np.array([size[0] / 2048, size[1] / 1024] * 2)
+    (warning,) = explain_low_recall(Path("dt.json"), val, published.image_ids, boxes, published.scores)
+    width, height = map(int, re.findall(r"the images were about (\d+) x (\d+) px", warning)[0])
+    assert (width, height) == (pytest.approx(size[0], abs=2), pytest.approx(size[1], abs=2))
+    across, down = map(float, re.findall(r"[\d.]+", warning.rpartition("multiply x")[2]))
+    assert (across, down) == (pytest.approx(2048 / size[0], rel=0.003), pytest.approx(1024 / size[1], rel=0.003))
+
+
+def test_one_warning_for_boxes_scaled_a_little(published: Detections, val: GroundTruth) -> None:
+    """Two would contradict each other: the fit of boxes to their neighbours fails where they are far from their own."""
+    found = replace(published, boxes=published.boxes * 0.95)
+    found = replace(found, warnings=tuple(said(val, found.image_ids, found.boxes, found.scores)))
+    assert any(OFF_BY_A_LITTLE in text for text in found.warnings)
+    (warning,) = evaluate_columns(val, found, [0.5]).warnings
+    assert "multiply the boxes by about 1.053" in warning
+
+
+@pytest.mark.parametrize("images", [40, 100])
+def test_half_of_a_small_set_is_missing(published: Detections, val: GroundTruth, images: int) -> None:
+    truth = replace(val, folds=tuple(np.arange(500) // images)).of_fold(0)
+    mine = np.isin(published.image_ids, truth.image_ids)
+    every_second = np.isin(published.image_ids, truth.image_ids[::2])
+    for kept, expected in ((mine, False), (mine & every_second, True)):
+        columns = published.image_ids[kept], published.boxes[kept], published.scores[kept]
+        assert any("have no detection" in text for text in said(truth, *columns)) == expected
+        shown = str(evaluate_columns(truth, Detections(*columns), [0.5]))
+        counts = ~truth.ignored & (truth.heights >= 50) & (truth.visible_ratios >= 0.65)
+        peopled = set(truth.annotation_image_ids[counts].tolist())
+        without = len(peopled - set(columns[0].tolist()))
+        verb = "has" if without == 1 else "have"
+        sentence = f"; {without} of {len(peopled)} images with reasonable pedestrians {verb} none"
+        assert (sentence in shown) == (without > 0)
+
+
+def test_a_cut_at_any_usual_number(val: GroundTruth) -> None:
+    random = np.random.default_rng(2)
+
+    def lists(counts: np.ndarray) -> list[str]:
+        ids = np.repeat(val.image_ids[: len(counts)], counts)
+        boxes = random.uniform(5, 900, (len(ids), 4))
+        return [text for text in said(val, ids, boxes, random.random(len(ids))) if "seem cut" in text]
+
+    assert lists(np.minimum(random.poisson(28, 60), 30))
+    assert not lists(np.minimum(random.poisson(6, 40), 10))  # ten, now and then, but nine as often
 
 
 def test_percentages_of_full_resolution_are_not_called_coarse(published: Detections, val: GroundTruth) -> None:

@@ -62,7 +62,7 @@ MISS_MEANINGS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ErrorKinds:
     """The kind of every false positive and every miss of one matching."""
 
@@ -83,6 +83,11 @@ class ErrorKinds:
     def left(self) -> dict[str, float | None]:
         """Percent left if a kind were mended: its false positives gone, its misses found (see `left_without`)."""
         return {kind: left_without(self, kind) if self.outcomes.pedestrians else None for kind in KINDS}
+
+    def __repr__(self) -> str:
+        where = f"{self.outcomes.subset.name}, IoU {self.outcomes.iou:g}"
+        wrong, missed = (int((kinds != "").sum()) for kinds in (self.detections, self.misses))
+        return f"<ErrorKinds of {where}: {wrong} false positives, {missed} misses>"
 
     def misses_up_to(self, fppi: float = UP_TO) -> npt.NDArray[np.str_]:
         """(G,) the kinds of the pedestrians not found before `fppi` is exceeded; 'low_score' where a later one finds."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -17,12 +18,13 @@ from rich.table import Table
 from alfnet.errors import AlfnetError, extra_needed
 from alfnet.evaluation.bootstrap import Interval
 from alfnet.evaluation.error_kinds import ErrorKinds, error_kinds
-from alfnet.evaluation.miss_rate import MissRates, iou_key
+from alfnet.evaluation.miss_rate import MissRates, iou_key, outside
 from alfnet.evaluation.outcomes import outcomes
 from alfnet.evaluation.printing import counted, plain_table, printed
 from alfnet.evaluation.protocol import CITYPERSONS, Protocol
 from alfnet.evaluation.subsets import EVERYTHING, NOT_OCCLUDED, Subset
 from alfnet.reading.ground_truth import GroundTruth
+from alfnet.reading.records import different
 from alfnet.reading.results_file import Detections
 
 if TYPE_CHECKING:
@@ -150,7 +152,18 @@ class Evaluation:
             )
         precision = self.results["average_precision"]
         console.print("  ".join(f"{name} {_percent(value)}" for name, value in precision.items()) + "  (percent, COCO)")
-        console.print(f"{counted(self.detections, 'detection')}, {counted(self.images, 'image')}", highlight=False)
+        totals = f"{counted(self.detections, 'detection')}, {counted(self.images, 'image')}"
+        console.print(totals + self._images_without(), highlight=False)
+
+    def _images_without(self) -> str:
+        """How many images with pedestrians of the first subset have no detection, in words; "" where all have one."""
+        if self.truth is None or self.found is None:
+            return ""
+        counts = ~outside(self.subsets[0], self.truth, self.protocol)
+        peopled = different(self.truth.annotation_image_ids[counts])
+        without = len(peopled) - int(np.isin(peopled, self.found.image_ids).sum())
+        of_whom = f"{counted(len(peopled), 'image')} with {self.subsets[0].name} pedestrians"
+        return f"; {without} of {of_whom} {'has' if without == 1 else 'have'} none" if without else ""
 
     def __str__(self) -> str:
         return printed(self.print, width=80)

@@ -270,7 +270,9 @@ def _shown(value: Any) -> str:
 def _read_mapping(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise AlfnetError(f"{path}: cannot be read as subsets ({error.strerror or error})") from None
+    except ValueError as error:
         raise AlfnetError(f"{path}: cannot be read as subsets ({error})") from None
     if len(text) > 2**20:
         raise AlfnetError(f"{path}: larger than 1 MiB; a file of subsets is a few lines")
@@ -285,5 +287,7 @@ def _read_mapping(path: Path) -> Any:
     try:
         return YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError, RecursionError, AttributeError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise AlfnetError(f"{path}: no valid YAML or JSON ({first})") from None
+        problem = getattr(error, "problem", None) or (str(error).splitlines() or [type(error).__name__])[0]
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f" in line {mark.line + 1}"
+        raise AlfnetError(f"{path}: no valid YAML or JSON ({problem}{where})") from None

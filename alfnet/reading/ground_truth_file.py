@@ -249,7 +249,7 @@ def _lists(path: Path, content: Any) -> tuple[list[Any], list[Any]]:
         hint = "these look like detections: were the two files exchanged? " if detections else ""
         raise AlfnetError(f"{path}: a list of {len(content)} was found; {hint}{_REMEDY}")
     if not isinstance(content, dict):
-        raise AlfnetError(f"{path}: a JSON {type(content).__name__} was found; {_REMEDY}")
+        raise AlfnetError(f"{path}: a value of type {type(content).__name__} was found; {_REMEDY}")
     for key in ("images", "annotations"):
         if not isinstance(content.get(key), list):
             keys = shorten(", ".join(content)) or "none"

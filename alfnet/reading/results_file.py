@@ -248,7 +248,7 @@ def _other_categories(path: Path, others: Counter[Any], total: int, kept: int, g
 
 def _other_top_level(content: Any) -> str:
     if not isinstance(content, dict):
-        return f"a JSON {type(content).__name__} was found"
+        return f"a value of type {type(content).__name__} was found"
     if {"images", "annotations"} <= content.keys():
         return (
             f"a COCO ground truth (of {_length(content['annotations'])} annotations) was found instead of detections; were "

@@ -64,6 +64,8 @@ def read_table(path: Path, text: str, ground_truth: GroundTruth) -> Columns:
             )
             read = _numbers(path, text, number, _delimiter(opening[1][1]), ground_truth)
             return Columns(read.image_ids, read.boxes, read.scores, read.place, [remark, *read.warnings])
+        if len(columns) - columns.count(None) >= 2:  # a heading that lacks something, which is said
+            return _with_heading(path, text, number, delimiter, columns, ground_truth)
     return _numbers(path, text, 0, delimiter, ground_truth)
 
 
