@@ -153,7 +153,7 @@ class Evaluation:
         precision = self.results["average_precision"]
         console.print("  ".join(f"{name} {_percent(value)}" for name, value in precision.items()) + "  (percent, COCO)")
         totals = f"{counted(self.detections, 'detection')}, {counted(self.images, 'image')}"
-        console.print(totals + self._images_without(), highlight=False)
+        console.print(totals + self._images_without(), highlight=False, soft_wrap=True)
 
     def _images_without(self) -> str:
         """How many images with pedestrians of the first subset have no detection, in words; "" where all have one."""
