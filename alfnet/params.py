@@ -180,8 +180,8 @@ class BackboneSettings(Settings):
     width: Annotated[float, Field(gt=0, le=1)]
     """Multiplies the numbers of channels; 1.0 as published."""
     url: str | None
-    """For init: download, a Keras 2 HDF5 file, or a weight file of alfnet's (.safetensors), of a detector too, whose backbone is
-    taken: https://, file://, or a path in the project."""
+    """For init: download, a Keras 2 HDF5 file (of timm/NAME: timm's model.safetensors), or a weight file of alfnet's
+    (.safetensors), of a detector too, whose backbone is taken: https://, file://, or a path in the project."""
     bytes: Positive | None
     md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None
     batch_norm: Literal["fixed", "trained"]
@@ -337,7 +337,7 @@ class TrainSettings(Settings):
     """Decay per update of the moving average that is then tested; null tests the last weights."""
     init_from: str | None
     """A detector (a file of `alfnet`, best in weights/detectors/, which the pipeline watches) whose weights training starts
-    from, as far as they fit; null: from the backbone's."""
+    from, as far as they fit; null: from the backbone's (docs/training.md)."""
     snapshot_every: Positive | None
     """Updates between the weights that are kept for validation (`evaluate.tested`); null keeps the last alone."""
     targets: TargetSettings
@@ -495,7 +495,8 @@ class Params(Settings):
         for name, variant in self.variants.items():
             if variant.backbone not in self.backbones:
                 raise ValueError(
-                    f"variants.{name}.backbone: {variant.backbone} is not among backbones ({', '.join(self.backbones)})"
+                    f"variants.{name}.backbone: {variant.backbone} is not among backbones ({', '.join(self.backbones)}); give "
+                    "it an entry there (docs/training.md)"
                 )
             if (
                 variant.weights is None

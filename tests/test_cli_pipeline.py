@@ -56,13 +56,28 @@ def test_a_detector_to_start_from_is_there(tmp_path: Path) -> None:
     alfnet("check", cwd=tmp_path)
 
 
+def test_a_start_that_the_pipeline_does_not_watch_is_named(tmp_path: Path) -> None:
+    params = check_params(raw_params(train__init_from="mine.safetensors"), "params.yaml")
+    (tmp_path / "mine.safetensors").touch()
+    (said,) = check_names(params, tmp_path / "params.yaml")
+    assert "train.init_from: mine.safetensors: lies outside weights/detectors" in said
+
+
+VIT = "timm/vit_tiny_patch16_224"
+
+
 def test_backbones_are_models_of_timm(tmp_path: Path) -> None:
     pytest.importorskip("timm")
     variants = {"a-1s": {"backbone": "timm/resnet18d", "steps": 1}, "b-1s": {"backbone": "timm/resnet18dd", "steps": 1}}
     backbones = {"timm/resnet18d": BACKBONE, "timm/resnet18dd": BACKBONE}
     params = check_params(raw_params() | {"backbones": backbones, "variants": variants}, "params.yaml")
-    with pytest.raises(AlfnetError, match=r"backbones\.timm/resnet18dd: timm .* has no such model"):
+    with pytest.raises(AlfnetError, match=r"params\.yaml: backbone timm/resnet18dd: timm .* has no such model"):
         check_names(params, tmp_path / "params.yaml")
+    unfit = params.model_copy(
+        update={"variants": {"b-1s": params.variants["a-1s"].model_copy(update={"backbone": VIT})}}
+    )
+    with pytest.raises(AlfnetError, match=r"vit_tiny_patch16_224: offers maps of stride 16, 16, 16"):
+        check_names(unfit.model_copy(update={"backbones": {VIT: BACKBONE}}), tmp_path / "params.yaml")
     del params.variants["b-1s"]  # what no variant uses does not matter
     assert check_names(params, tmp_path / "params.yaml") == []
 

@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from alfnet.cli.dvc_views import dag
+from alfnet.params import check_params
 
 CITATION = re.compile(r"docs/([\w-]+)\.md#([\w-]+)")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -41,7 +43,15 @@ def test_nothing_outside_a_clone_is_cited(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", "docs/method.md", "docs/fidelity.md", "tests/golden/README.md"]
+    "document",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/method.md",
+        "docs/fidelity.md",
+        "docs/training.md",
+        "tests/golden/README.md",
+    ],
 )
 def test_links_lead_somewhere(root: Path, document: str) -> None:
     for link in LINK.findall((root / document).read_text()):
@@ -69,3 +79,13 @@ def test_the_drawn_pipeline_is_the_one_that_there_is(root: Path, capsys: pytest.
     assert f"```mermaid\n{capsys.readouterr().out}```" in (root / "docs/dvc.md").read_text(), (
         "write it anew: alfnet dag"
     )
+
+
+def test_the_example_of_a_backbone_is_one(root: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", (root / "docs/training.md").read_text(), re.DOTALL)
+    added = YAML(typ="safe").load(example)
+    content = YAML(typ="safe").load((root / "params.yaml").read_text())
+    for key, entries in added.items():
+        content[key] |= entries
+    params = check_params(content, "docs/training.md")
+    assert params.variant("mobilenetv4-2s").backbone in params.backbones

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -101,8 +102,12 @@ def test_nothing_is_wrong_with_a_right_file(tmp_path: Path) -> None:
             "1 of 3 images have another size than the file says, e.g. b.png (says 80 x 61, is",
         ),
         ({"images": entries(height=80, width=60)}, "1 of 3 images have height and width exchanged"),
-        ({"images": entries(id=0)}, "1 image ids stand more than once, e.g. 0"),
-        ({"images": entries(file_name="a.jpg")}, "1 file names stand more than once, e.g. a.jpg"),
+        (
+            {"images": [{"id": 0, "file_name": "a.jpg"}]},
+            "1 of 1 images have no height and width in the file, e.g. a.jpg",
+        ),
+        ({"images": entries(id=0)}, "1 image id used more than once, e.g. 0"),
+        ({"images": entries(file_name="a.jpg")}, "1 file name used more than once, e.g. a.jpg"),
         ({"images": []}, "no images in it"),
         ({"annotations": []}, "nothing to train on"),
         ({"annotations": boxes([1, 2, 0, 4])}, "1 of 1 annotations have a width or height of 0"),
@@ -119,6 +124,16 @@ def test_what_is_wrong_with_coco_files(tmp_path: Path, changes: dict[str, Any], 
     path = own(tmp_path, **changes)
     problems = check_coco(path, tmp_path / "images", None).problems
     assert any(part in problem for problem in problems), problems
+
+
+def test_an_image_that_was_cut_short_is_found(tmp_path: Path) -> None:
+    """Its header is whole; the pipeline would stop at it."""
+    path = many(tmp_path)
+    cut = tmp_path / "images" / "4.jpg"
+    cut.write_bytes(cut.read_bytes()[:-200])
+    (problem,) = check_coco(path, tmp_path / "images", None).problems
+    assert "1 of 10 images cannot be read" in problem
+    assert "4.jpg" in problem
 
 
 @pytest.mark.parametrize(
@@ -300,6 +315,9 @@ def test_from_a_coco_file_to_parameters(tmp_path: Path, monkeypatch: pytest.Monk
     path = own(tmp_path)
     out = tmp_path / "params.yaml"
     said = write_own_params(path, None, None, out, force=False)
+    assert re.search(
+        r"^    url: https://github\.com/\S+$", out.read_text(), re.MULTILINE
+    )  # on its line, to be replaced
     assert "next: dvc repro" in said
     params = load_params(out)
     assert params.prepare["own"].url == path.as_uri()

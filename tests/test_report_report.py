@@ -27,7 +27,7 @@ FILES = [
     *(f"plots/{name}.{suffix}" for name in ("miss_rate_curves", "positives", "steps") for suffix in ("csv", "png")),
     *(
         f"plots/tables/{name}.{suffix}"
-        for name in ("backbones", "fusion", "steps", "subsets", "thresholds")
+        for name in ("backbones", "fusion", "precision", "steps", "subsets", "thresholds")
         for suffix in ("csv", "md", "tex")
     ),
     "plots/training_losses.csv",

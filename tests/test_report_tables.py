@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from alfnet.evaluation.subsets import PUBLISHED
@@ -15,6 +16,7 @@ from alfnet.report.tables import (
     backbones_table,
     evaluated_subsets,
     fusion_table,
+    precision_table,
     steps_table,
     subset_meaning,
     subsets_table,
@@ -53,6 +55,10 @@ def results_of(params: Params, parameters: int | None = None) -> list[VariantRes
             parameters=parameters or counts.get(f"{variant.backbone}-{variant.steps}s", 17_408_016),
             steps={step: rates(30 - step, len(params.seeds)) for step in range(1, variant.steps + 1)},
             fusion={key: rates(40, len(params.seeds)) for key in (FUSION if variant.steps == 2 else [])},
+            precision={
+                step: {"AP": Sample((40.0 + step,)), "AP50": Sample((80.0 + step,)), "AP75": None}
+                for step in range(1, variant.steps + 1)
+            },
             curves={},
             positives={},
             ground_truths=0,
@@ -64,6 +70,17 @@ def results_of(params: Params, parameters: int | None = None) -> list[VariantRes
 
 def cell(table: Any, row: int, name: str) -> Any:
     return table.column(name)[row]
+
+
+def test_average_precision_of_all_steps() -> None:
+    params = mini_params(seeds=[7])
+    table = precision_table(params, results_of(params))
+    assert [column.name for column in table.columns] == ["variant", "test_step", "ap", "ap50", "ap75"]
+    assert len(table.rows) == sum(variant.steps for variant in params.variants.values())
+    assert means(table, "ap50") == [81, 81, 82, 81, 82, 83, 81, 81, 82]
+    assert table.column("ap75") == [None] * 9
+    without = [replace(result, precision={1: {}}) for result in results_of(params)]  # of an earlier version
+    assert len(precision_table(params, without).rows) == len(params.variants)
 
 
 def test_ablation_columns_and_rows() -> None:

@@ -126,10 +126,9 @@ def _image(image: dict[str, Any], entries: list[dict[str, Any]], path: str) -> A
         if min(box[2:]) <= 0:
             raise AlfnetError(f"{where}: bbox is {box}; a width and height above 0 were expected (x, y, width, height)")
         part = _box(entry["vis_bbox"], "vis_bbox", where) if "vis_bbox" in entry else box
-        ratio = next((entry[key] for key in _RATIOS if key in entry), None)
-        if ratio is None:
-            ratio = min(1.0, part[2] * part[3] / (box[2] * box[3]))
-        elif type(ratio) not in (int, float) or not 0 <= ratio <= 1:
+        given = [entry[key] for key in _RATIOS if key in entry]
+        ratio = given[0] if given else min(1.0, part[2] * part[3] / (box[2] * box[3]))
+        if type(ratio) not in (int, float) or not 0 <= ratio <= 1:
             raise AlfnetError(f"{where}: the visible ratio is {ratio!r:.60}; a number from 0 to 1 was expected")
         boxes.append(box)
         visible.append(part)

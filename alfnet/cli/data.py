@@ -94,13 +94,14 @@ def data_check(
     check_replaceable(sheet, "contact sheet", marked_png("alfnet data check"))
     if unpack:
         from alfnet.inspection.citypersons import unpack_images
+        from alfnet.inspection.findings import plural
         from alfnet.progress import progress_report
 
         if path is None or not path.is_dir():
             raise AlfnetError("--unpack: name the folder that holds leftImg8bit_trainvaltest.zip")
         with progress_report("unpack", 3475) as report:
             written = unpack_images(path, lambda done, total: report.update(done))
-        print(f"{written} images unpacked")
+        print(f"{plural(written, 'image')} unpacked")
     if use and (path is None or path.is_dir()):
         raise AlfnetError("--use: name the COCO file to train on")
     found = check_data_set(set_up(params_file), sheet) if path is None else check_path(path, images, category, sheet)

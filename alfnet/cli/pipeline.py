@@ -121,6 +121,11 @@ def check_names(params: Params, params_file: Path) -> list[str]:
             f"{params_file}: train.init_from: {start}: no such file; name a detector, as weights/detectors/NAME.safetensors, "
             "or null to start from the backbone's weights"
         )
+    if start is not None and Path(start).parent != Path("weights/detectors"):
+        missing.append(
+            f"{params_file}: train.init_from: {start}: lies outside weights/detectors, where the pipeline watches: when another "
+            "file takes its place, nothing runs again; copy it there"
+        )
     _check_timm(sorted(name for name in used if name.startswith("timm/")), params_file)
     return missing
 
@@ -130,22 +135,33 @@ def _check_timm(backbones: list[str], params_file: Path) -> None:
 
     if not backbones or find_spec("timm") is None:  # it imports torch, some seconds
         return
-    import timm
+    from alfnet.network.timm_backbone import features_of
 
     for backbone in backbones:
-        name = backbone.removeprefix("timm/")
-        if not timm.is_model(name):
-            near = timm.list_models(f"*{name}*")[:5]
-            hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() has them all"
-            raise AlfnetError(f"{params_file}: backbones.{backbone}: timm {timm.__version__} has no such model; {hint}")
+        try:
+            features_of(backbone.removeprefix("timm/"))
+        except AlfnetError as error:
+            raise AlfnetError(f"{params_file}: {error}") from None
 
 
-def table(params_file: ParamsOption = Path("params.yaml")) -> None:
-    """Print the ablation table of the last `dvc repro`, and what it means."""
+def table(
+    name: Annotated[
+        str, typer.Argument(help="ablation, or a table of plots/tables: precision (AP), subsets, steps, fusion, ...")
+    ] = "ablation",
+    params_file: ParamsOption = Path("params.yaml"),
+) -> None:
+    """Print the ablation table of the last `dvc repro`, and what it means; or another table of it."""
     from alfnet.cli.artifacts import check_table
     from alfnet.params import load_params
     from alfnet.report.report import print_summary
 
+    if name != "ablation":
+        tables = {path.stem: path for path in sorted(Path("plots/tables").glob("*.md"))}
+        if name not in tables:
+            there = ", ".join(["ablation", *tables])
+            raise AlfnetError(f"{name}: no such table; there are {there} (of the last `dvc repro`)")
+        print(tables[name].read_text(encoding="utf-8"), end="")
+        return
     print_summary(load_params(params_file), root=Path())
     try:
         check_table(params_file)

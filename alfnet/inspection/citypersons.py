@@ -189,7 +189,7 @@ def _check_split(
         return
     files = {file.name: file for file in folder.glob("*/*") if file.suffix == ".png"}
     cities = len({file.parent for file in files.values()})
-    found.facts.append(f"{folder}: {plural(len(files), 'image')} in {cities} folders of cities")
+    found.facts.append(f"{folder}: {plural(len(files), 'image')} in {plural(cities, 'folder')} of cities")
     if annotated is None:
         if len(files) != IMAGES[split]:
             found.doubts.append(f"{folder}: CityPersons' {split} has {IMAGES[split]:,} images")

@@ -15,17 +15,19 @@ import numpy as np
 from alfnet.annotations.coco import CocoFile, load_coco, read_coco
 from alfnet.errors import AlfnetError
 from alfnet.files import read_json
-from alfnet.images import IMAGE_SUFFIXES, image_size
+from alfnet.images import IMAGE_SUFFIXES, image_size, read_image
 from alfnet.inspection.findings import Findings, plural, some
 
 Progress = Callable[[int], None]
 
+DECODED = 200
+"""Images that are decoded, evenly over the file: a header does not tell that a file was cut short."""
 _MOST = 0.5  # a share of the boxes from which on a hint is given
 _LONGEST_NAME = 255  # characters; file systems have no longer ones
 
 
 def check_coco(path: Path, images: Path, category: str | None, progress: Progress | None = None) -> Findings:
-    """Check a COCO file and the images in the folder `images`; every image's header is read, none is decoded.
+    """Check a COCO file and the images in the folder `images`; every image's header is read, `DECODED` of them as a whole.
 
     What the pipeline's own reader refuses is among the problems. Raises AlfnetError where the file has not COCO's layout,
     or the category of people is not clear.
@@ -80,7 +82,7 @@ def _check_entries(content: CocoFile, found: Findings, *, has_categories: bool) 
     ids = Counter(str(image.get("id")) for image in content.images)
     if doubled := [number for number, count in ids.items() if count > 1]:
         found.problems.append(
-            f"{len(doubled)} image ids stand more than once, e.g. {doubled[0]}; give each image its own"
+            f"{plural(len(doubled), 'image id')} used more than once, e.g. {doubled[0]}; give each image its own"
         )
     nameless = [image for image in content.images if not isinstance(image.get("file_name"), str)]
     if nameless:
@@ -92,7 +94,7 @@ def _check_entries(content: CocoFile, found: Findings, *, has_categories: bool) 
     names = Counter(_name(image) for image in content.images if image not in nameless)
     if doubled := [name for name, count in names.items() if count > 1]:
         found.problems.append(
-            f"{len(doubled)} file names stand more than once, e.g. {doubled[0]}; leave one entry each"
+            f"{plural(len(doubled), 'file name')} used more than once, e.g. {doubled[0]}; leave one entry each"
         )
     return not nameless
 
@@ -102,7 +104,8 @@ def _name(image: dict[str, Any]) -> str:
 
 
 def _check_files(content: CocoFile, path: Path, folder: Path, found: Findings, progress: Progress | None) -> None:
-    missing, damaged, turned, other = [], [], [], []
+    missing, damaged, turned, other, silent = [], [], [], [], []
+    decoded = set(np.linspace(1, len(content.images), min(DECODED, len(content.images))).astype(int).tolist())
     sizes: Counter[tuple[int, int]] = Counter()
     for number, image in enumerate(content.images, start=1):
         name = _name(image)
@@ -113,12 +116,16 @@ def _check_files(content: CocoFile, path: Path, folder: Path, found: Findings, p
         else:
             try:
                 size = image_size(file)
+                if number in decoded:
+                    read_image(file)
             except AlfnetError as error:
                 damaged.append(str(error))
                 size = None
             if size is not None:
                 sizes[size] += 1
-                if said == (size[1], size[0]) != size:
+                if said == (None, None):
+                    silent.append(name)
+                elif said == (size[1], size[0]) != size:
                     turned.append(name)
                 elif said != size:
                     other.append(f"{name} (says {said[1]} x {said[0]}, is {size[1]} x {size[0]})")
@@ -136,6 +143,10 @@ def _check_files(content: CocoFile, path: Path, folder: Path, found: Findings, p
         found.problems.append(
             f"{len(turned)} of {total} images have height and width exchanged in the file, e.g. {some(turned)}: a camera's "
             "turn (EXIF) is applied when images are read; write the sizes and boxes of the turned images"
+        )
+    if silent:
+        found.problems.append(
+            f"{len(silent)} of {total} images have no height and width in the file, e.g. {some(silent)}; write them"
         )
     if other:
         found.problems.append(

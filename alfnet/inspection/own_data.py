@@ -89,6 +89,7 @@ def _parameters(
     from ruamel.yaml import YAML
 
     yaml = YAML()
+    yaml.width = 4096  # an address stays on its line
     content = yaml.load(merged_text("own"))
     prepare = content["prepare"]["own"]
     prepare["url"], prepare["images"], prepare["category"] = url, images, category

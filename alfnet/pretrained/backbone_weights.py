@@ -32,8 +32,11 @@ def make_backbone(
     file may be one of alfnet's: a backbone, or a detector, whose backbone is taken. Else it is timm's for a model of timm,
     and Keras' for the two others.
 
-    Raises AlfnetError where the download fails, or the file holds another backbone or another width.
+    Raises AlfnetError where the download fails, or the file holds another backbone or another width, and for a model of
+    timm that does not fit (`features_of`).
     """
+    if backbone.startswith(PREFIX):  # before anything is fetched or prepared
+        features_of(backbone.removeprefix(PREFIX))
     tensors = {} if settings.init == "random" else _download(settings, backbone, progress)
     write_weights(out, "backbone", tensors, {"backbone": backbone, "width": settings.width, "init": settings.init})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
@@ -107,10 +108,18 @@ def _fetch(url: str, transfer: _Transfer, proxies: dict[str, str] | None) -> Non
         raise AlfnetError(f"{url}: the server answered {answer}; correct backbones.<name>.url, or {_BY_HAND}") from None
     except (requests.RequestException, ValueError) as error:
         timeout = isinstance(error, requests.Timeout) or "timed out" in str(error)
-        why = f"no answer for {_TIMEOUT_SECONDS:g} seconds" if timeout else " ".join(str(error).split())[-200:]
+        why = f"no answer for {_TIMEOUT_SECONDS:g} seconds" if timeout else _reason(error)
         of = "" if transfer.announced is None else f" of {transfer.announced}"
         begun = f"broke off after {transfer.received}{of} bytes" if transfer.received or of else "no connection"
         raise AlfnetError(f"{url}: {begun} ({why}); nothing was kept: try again, or {_BY_HAND}") from None
+
+
+def _reason(error: Exception) -> str:
+    """The innermost cause in a chain of a library's errors, in a line."""
+    text = " ".join(str(error).split())
+    innermost = re.search(r"Caused by \w+\((.*)\)\)?$", text)
+    short = re.sub(r"^.*?<[^>]*>: |^['\"]|['\"]\)*$", "", innermost[1]) if innermost else text
+    return short if len(short) <= 200 else short[:200] + "..."
 
 
 def _copy(url: str, transfer: _Transfer) -> None:

@@ -24,6 +24,10 @@ PARAMETERS_KEY = "parameters"
 POSITIVE_BINS = 5
 
 
+PRECISIONS = ("AP", "AP50", "AP75")
+"""The keys of COCO's average precision in the summaries."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """A figure that was measured once per seed.
@@ -78,6 +82,8 @@ class VariantResults:
     """Per test step: {"iou_0.50": {subset: Sample or None}, ...}, miss rates in percent."""
     fusion: dict[str, dict[str, Any]]
     """Per combination of scores and boxes ("C1B1", ...): the same."""
+    precision: dict[int, dict[str, Sample | None]]
+    """Per test step: COCO's AP, AP50 and AP75 in percent, as far as they were measured."""
     curves: dict[tuple[int, float, str], Band]
     """Per test step, IoU and subset: miss rate (a fraction) over false positives per image."""
     positives: dict[str, list[Sample]]
@@ -223,6 +229,10 @@ def _read_variant(params: Params, name: str, root: Path) -> VariantResults:
         parameters=_parameters(root / "models" / name / str(seeds[0]) / "model.safetensors", root, name, seeds[0]),
         steps=dict(sorted(steps.items())),
         fusion=fusion,
+        precision={
+            int(step): {key: _sample(metrics[key]) for key in PRECISIONS if key in metrics}
+            for step, metrics in sorted(summary["steps"].items(), key=lambda item: int(item[0]))
+        },
         curves=_curves(root / "summaries" / name / "curves.csv", root, name),
         positives=positives,
         ground_truths=ground_truths,
@@ -237,10 +247,14 @@ def _seeds(seeds: Sequence[int]) -> str:
 def _samples(metrics: dict[str, Any]) -> dict[str, Any]:
     """The miss rates of a test step: {"iou_0.50": {subset: Sample or None}, ...}."""
     return {
-        key: {subset: None if stat is None else Sample(tuple(stat["values"])) for subset, stat in subsets.items()}
+        key: {subset: _sample(stat) for subset, stat in subsets.items()}
         for key, subsets in metrics.items()
         if key.startswith("iou_")
     }
+
+
+def _sample(stat: Any) -> Sample | None:
+    return None if stat is None else Sample(tuple(stat["values"]))
 
 
 def _read(path: Path, root: Path, name: str, stage: str) -> Any:

@@ -26,7 +26,7 @@ from alfnet.report.paper import (
     step_miss_rates,
     threshold_miss_rates,
 )
-from alfnet.report.results import DeployedResults, VariantResults, iou_key
+from alfnet.report.results import PRECISIONS, DeployedResults, VariantResults, iou_key
 from alfnet.report.statements import statements
 from alfnet.report.table import Cell, Column, Table
 
@@ -42,13 +42,14 @@ _PAPER = (Column("paper_mr_50", "Paper: MR, IoU 0.5"), Column("paper_mr_75", "Pa
 def all_tables(
     params: Params, results: Sequence[VariantResults], deployed: Sequence[DeployedResults] = ()
 ) -> list[Table]:
-    """Return the tables besides the ablation table: steps, fusion, thresholds, backbones, subsets, and deploy if any is."""
+    """Return the tables besides the ablation table: steps, fusion, thresholds, backbones, subsets, precision, and deploy."""
     tables = [
         steps_table(params, results),
         fusion_table(params, results),
         thresholds_table(params, results),
         backbones_table(params, results),
         subsets_table(params, results),
+        precision_table(params, results),
     ]
     if params.data.format == "caltech":
         tables.append(caltech_table(params, results))
@@ -123,6 +124,29 @@ def steps_table(params: Params, results: Sequence[VariantResults]) -> Table:
         f"{_comparison(params, results, columns, rows)}"
     )
     return Table("steps", columns, tuple(rows), caption, tuple(params.seeds))
+
+
+def precision_table(params: Params, results: Sequence[VariantResults]) -> Table:
+    """Return COCO's average precision of all variants and test steps, which counts everybody."""
+    rows = [
+        (result.name, step, *(found.get(key) for key in PRECISIONS))
+        for result in results
+        for step, found in result.precision.items()
+    ]
+    columns = (
+        _VARIANT,
+        Column("test_step", "Test step"),
+        *(
+            Column(key.lower(), title)
+            for key, title in zip(PRECISIONS, ("AP", "AP, IoU 0.5", "AP, IoU 0.75"), strict=True)
+        ),
+    )
+    caption = (
+        "COCO's average precision in percent; higher is better. All annotated pedestrians count, whatever their height and "
+        "visibility; ignore regions are crowds. Few pedestrians of the Reasonable subset make the miss rate coarse: then this "
+        f"says more. {_seeds(params)}".rstrip()
+    )
+    return Table("precision", columns, tuple(rows), caption, tuple(params.seeds))
 
 
 _FUSED = {"product": "The product", "mean": "The sum, divided by the number of steps,"}

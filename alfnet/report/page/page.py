@@ -43,6 +43,7 @@ HEADINGS = {
     "thresholds": "IoU thresholds in training",
     "backbones": "Backbones",
     "subsets": "Subsets, and other methods",
+    "precision": "Average precision",
     "caltech": "The paper's second data set, Caltech",
     "deploy": "Exported detectors: float32 and int8",
 }
@@ -150,12 +151,13 @@ def _seed_values(table: Table, cell: Any) -> str:
 
 
 def _best(table: Table, index: int) -> str | None:
-    """The lowest measured miss rate of a column, as printed; None for columns that are not ranked."""
+    """The lowest measured miss rate of a column, or the highest precision, as printed; None for columns that are not ranked."""
     name = table.columns[index].name
-    if not (name.startswith("mr_") or (table.name == "subsets" and not table.columns[index].is_paper)):
+    precision = table.name == "precision"
+    if not (name.startswith("mr_") or precision or (table.name == "subsets" and not table.columns[index].is_paper)):
         return None
     means = [cell.mean for row in table.rows if isinstance(cell := row[index], Sample) and cell.n]
-    return f"{min(means):.2f}" if len(means) > 1 else None
+    return f"{(max if precision else min)(means):.2f}" if len(means) > 1 else None
 
 
 def _comparability(params: Params) -> str:
