@@ -63,6 +63,13 @@ def test_a_start_that_the_pipeline_does_not_watch_is_named(tmp_path: Path) -> No
     assert "train.init_from: mine.safetensors: lies outside weights/detectors" in said
 
 
+def test_other_tables_than_the_ablation(tmp_path: Path) -> None:
+    (tmp_path / "plots/tables").mkdir(parents=True)
+    (tmp_path / "plots/tables/precision.md").write_text("| AP |\n")
+    assert alfnet("table", "precision", cwd=tmp_path) == "| AP |\n"
+    assert "nothing: no such table; there are ablation, precision" in alfnet("table", "nothing", cwd=tmp_path, code=2)
+
+
 VIT = "timm/vit_tiny_patch16_224"
 
 
