@@ -577,3 +577,9 @@ def test_linked_cities_are_noticed(tmp_path: Path) -> None:
     (folder / "leftImg8bit" / "val" / "lindau").mkdir()
     doubts = " ".join(check_citypersons(folder).doubts)
     assert f"{folder / 'leftImg8bit' / 'train' / 'aachen'} is a link" in doubts
+
+
+def test_a_link_to_nowhere_is_named(tmp_path: Path) -> None:
+    (tmp_path / "leftImg8bit").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(AlfnetError, match=r"leftImg8bit: a link to .*elsewhere, where nothing is"):
+        check_path(tmp_path, None, None, None)

@@ -27,6 +27,11 @@ def check_path(path: Path, images: Path | None, category: str | None, sheet: Pat
     Raises AlfnetError for what is neither.
     """
     if path.is_dir():
+        for link in sorted(path.iterdir()):
+            if link.is_symlink() and not link.exists():
+                raise AlfnetError(
+                    f"{link}: a link to {link.readlink()}, where nothing is; mount it, or correct the link"
+                )
         if not looks_like_citypersons(path):
             coco = sorted(path.glob("*.json"))
             hint = f"; for a COCO file name the file: alfnet data check {coco[0]}" if coco else ""
