@@ -26,7 +26,9 @@ from tests.tiny import ROOT
 pytestmark = pytest.mark.pipeline
 
 # They check, carry and show; what they compute with stands in other modules.
-NOT_DEPENDENCIES = {f"alfnet/{name}.py" for name in ("errors", "extras", "files", "params", "progress", "yaml_file")}
+NOT_DEPENDENCIES = {
+    f"alfnet/{name}.py" for name in ("collector", "errors", "extras", "files", "params", "progress", "yaml_file")
+}
 # Imported by functions that commands call and no stage does: stages read the ground truth that the pipeline made.
 OTHER_GROUND_TRUTHS = {"alfnet/annotations/mat_file.py", "alfnet/annotations/vbb.py"}
 EXPLORER = {"alfnet/explorer/data.py", "alfnet/explorer/page.py"}
