@@ -267,7 +267,7 @@ def check_sets(report: Report, sizes: Sizes, device: torch.device) -> None:
             report.check(f"targets of step {step + 1}: largest difference of offsets", off, 1e-4)
 
     def selection() -> None:
-        values = published().detect.model_dump()
+        values = published().detect.model_dump(exclude={"scores"})
         scores = torch.from_numpy(random.random(moved.shape[:2]).astype(np.float32))
         differ = kept = 0
         for boxes, score in zip(moved, scores, strict=True):
