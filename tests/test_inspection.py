@@ -583,3 +583,5 @@ def test_a_link_to_nowhere_is_named(tmp_path: Path) -> None:
     (tmp_path / "leftImg8bit").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(AlfnetError, match=r"leftImg8bit: a link to .*elsewhere, where nothing is"):
         check_path(tmp_path, None, None, None)
+    (tmp_path / "gtBboxCityPersons").mkdir()  # something of the data set is there: then it is one finding of several
+    assert any("where nothing is" in doubt for doubt in check_path(tmp_path, None, None, None).doubts)

@@ -10,7 +10,7 @@ import pytest
 
 from alfnet.errors import AlfnetError
 from alfnet.pretrained import download as module
-from alfnet.pretrained.download import download
+from alfnet.pretrained.download import _reason, download
 
 CONTENT = bytes(range(256)) * 9000  # more than two chunks of 1 MiB
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -240,3 +240,12 @@ def test_an_interrupted_download_leaves_nothing(local: Path, tmp_path: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         download(local.as_uri(), tmp_path / "w" / "x.h5", expected_bytes=None, md5=None, progress=interrupt)
     assert list((tmp_path / "w").iterdir()) == []
+
+
+def test_the_reason_is_the_innermost_and_whole() -> None:
+    chain = (
+        "HTTPSConnectionPool(host='a.b', port=443): Max retries exceeded with url: /x (Caused by NewConnectionError("
+        '"<urllib3.connection object at 0x7f>: Failed to establish a new connection: [Errno 111] Connection refused"))'
+    )
+    assert _reason(ValueError(chain)) == "Failed to establish a new connection: [Errno 111] Connection refused"
+    assert _reason(ValueError("plain")) == "plain"

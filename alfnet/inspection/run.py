@@ -27,16 +27,18 @@ def check_path(path: Path, images: Path | None, category: str | None, sheet: Pat
     Raises AlfnetError for what is neither.
     """
     if path.is_dir():
-        for link in sorted(path.iterdir()):
-            if link.is_symlink() and not link.exists():
-                raise AlfnetError(
-                    f"{link}: a link to {link.readlink()}, where nothing is; mount it, or correct the link"
-                )
+        broken = [link for link in sorted(path.iterdir()) if link.is_symlink() and not link.exists()]
+        nowhere = [
+            f"{link}: a link to {link.readlink()}, where nothing is; mount it, or correct the link" for link in broken
+        ]
         if not looks_like_citypersons(path):
+            if nowhere:
+                raise AlfnetError(nowhere[0])
             coco = sorted(path.glob("*.json"))
             hint = f"; for a COCO file name the file: alfnet data check {coco[0]}" if coco else ""
             raise AlfnetError(f"{path}: nothing of CityPersons or Cityscapes was found in this folder{hint}")
         found = check_citypersons(path)
+        found.doubts += nowhere
         if sheet is not None:
             _citypersons_sheet(path, sheet, found)
         return found
