@@ -1,7 +1,8 @@
 """Every figure of speed beside a peer in the same run: `make bench`, or `python -m benchmarks`; writes docs/performance.md.
 
 Sections can be run one at a time (`--only`): the others stay in the document as they are. On one core; the load of the
-machine is noted with each, since ratios bear other programs and milliseconds do not.
+machine is noted with each, since ratios bear other programs and milliseconds do not. Detection takes all cores, and more
+peers where an environment is named that has them (`--tensorflow`, `--ultralytics`).
 """
 
 from __future__ import annotations
@@ -20,27 +21,21 @@ import cv2
 import torch
 
 from alfnet.files import write_text
-from benchmarks import growth, miss_rate
+from benchmarks import detect, growth, miss_rate
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "performance.md"
 INTRODUCTION = """# Speed beside peers
 
-Written by `make bench` (`python -m benchmarks`; `--only SECTION` replaces one). Everything runs on one core, way by way by
-turns; a ratio is a round's time over the peer's in the same round, given as median and quartiles. Milliseconds are those
-of a processor on the machine of that day, with what else it did.
+Written by `make bench` (`python -m benchmarks`; `--only SECTION` replaces one). A ratio is a round's time over the peer's in
+the same round, as median and quartiles: it bears other programs and other machines, where milliseconds do not. Those are of
+the machine of that day, with what else it did. The sections on detection take all cores, the others one.
 """
 
 
 def samples(rounds: int) -> list[str]:
     """Training samples, as benchmarks/training_samples.py measures them."""
     return ["## Training samples of 1024 x 2048 images", "", *_table("training_samples", str(2 * rounds))]
-
-
-def reading(rounds: int) -> list[str]:
-    """Reading images and the command `detect`, as benchmarks/detect.py measures them."""
-    lines = _output("detect", "--images", str(rounds)).splitlines()
-    return ["## Images and the command detect", "", *[f"- {line}" for line in lines], ""]
 
 
 def evaluation(rounds: int, numbers: Sequence[int] = (10_000, miss_rate.DETECTIONS, 200_000)) -> list[str]:
@@ -66,7 +61,7 @@ def report(rounds: int) -> list[str]:
 
 def deployment(rounds: int) -> list[str]:
     """What benchmarks/deploy.py measures of networks, its headings a level lower."""
-    text = _output("deploy", "--rounds", str(rounds), "--images", "0")
+    text = _output("deploy", "--rounds", str(rounds), "--images", "0", *_elsewhere)
     return [f"#{line}" if line.startswith("#") else line for line in text.splitlines()]
 
 
@@ -76,12 +71,15 @@ def command(rounds: int) -> list[str]:
     return text[text.index("## The whole command") :].splitlines()
 
 
+_elsewhere: list[str] = []
+"""Options of benchmarks/deploy.py that name environments with peers."""
+
 SECTIONS: dict[str, Callable[[int], list[str]]] = {
     "samples": samples,
     "targets": growth.targets,
     "updates": growth.updates,
     "selection": growth.selection,
-    "reading": reading,
+    "reading": detect.reading,
     "evaluation": evaluation,
     "variants": growth.variants,
     "report": report,
@@ -114,7 +112,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", choices=SECTIONS, metavar="SECTION", help=f"of {', '.join(SECTIONS)}")
     parser.add_argument("--rounds", type=int, default=9, help="(%(default)s)")
     parser.add_argument("--out", type=Path, default=DOCUMENT, help="(%(default)s)")
+    for peer in ("tensorflow", "ultralytics"):
+        parser.add_argument(f"--{peer}", metavar="PYTHON", help=f"of an environment with {peer}, for --only deployment")
     given = parser.parse_args(arguments)
+    for peer in ("tensorflow", "ultralytics"):
+        if python := getattr(given, peer):
+            _elsewhere.extend([f"--{peer}", python])
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

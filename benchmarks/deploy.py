@@ -1,7 +1,7 @@
 """How long an image of 1024 x 2048 px takes: the published networks through every runtime, beside other detectors.
 
     python -m benchmarks.deploy --out docs/deploy-speed.md                       # ten to twenty minutes on two cores
-    python -m benchmarks.deploy --ultralytics /elsewhere/bin/python --out ...    # with YOLO, from an environment of its own
+    python -m benchmarks.deploy --tensorflow /a/bin/python --ultralytics /b/bin/python --out ...    # with peers from there
 
 All rows of a network take turns, so that whatever slows the machine slows them alike; the figure is the median of the rounds, the
 ratio the median of the rounds' ratios. What differs from PyTorch is measured on the same file in the same process. Weights are
@@ -38,6 +38,7 @@ from alfnet.network.alfnet import ALFNet
 from benchmarks.detect import network, street
 
 SIZE = (1024, 2048)
+FLOAT32_GOAL, INT8_GOAL, COMMAND_GOAL = 0.6, 0.22, 1.08
 THROTTLED = 1.15
 """Times of a fixed product of matrices, slowest tenth over fastest: a processor that slows down shows more."""
 
@@ -161,12 +162,72 @@ print(json.dumps(times[1:]))
 """
 
 
-def yolo(python: str, name: str, size: tuple[int, int], rounds: int) -> list[float]:
-    """Seconds of an ultralytics network (`yolo11s.yaml`), random weights, in the environment of `python`."""
-    arguments = [python, "-c", YOLO, name, *map(str, (*size, rounds, torch.get_num_threads()))]
+TENSORFLOW = """
+import json, os, sys, time
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+backbone, height, width, rounds, threads = sys.argv[1], *map(int, sys.argv[2:])
+import numpy as np
+import tensorflow as tf
+tf.config.threading.set_intra_op_parallelism_threads(threads)
+tf.config.threading.set_inter_op_parallelism_threads(1)
+layers = tf.keras.layers
+make = tf.keras.applications.ResNet50 if backbone == "resnet50" else tf.keras.applications.MobileNet
+base = make(include_top=False, weights=None, input_shape=(height, width, 3))
+names = {
+    "resnet50": ("conv3_block4_out", "conv4_block6_out", "conv5_block3_out"),
+    "mobilenet": ("conv_pw_5_relu", "conv_pw_11_relu", "conv_pw_13_relu"),
+}[backbone]
+third, fourth, fifth = (base.get_layer(name).output for name in names)
+levels = [
+    layers.Conv2D(512, 3, padding="same", activation="relu")(third),
+    fourth,
+    fifth,
+    layers.Conv2D(256, 3, 2, padding="same", activation="relu")(fifth),
+]
+outputs = []
+for _ in range(2):
+    for level in levels:
+        shared = layers.Conv2D(256, 3, padding="same", activation="relu")(level)
+        outputs += [layers.Conv2D(2, 1, activation="sigmoid")(shared), layers.Conv2D(8, 1)(shared)]
+model = tf.keras.Model(base.input, outputs)
+run = tf.function(lambda image: model(image, training=False))
+image = tf.constant(np.random.default_rng(0).normal(0, 50, (1, height, width, 3)).astype(np.float32))
+times = []
+for _ in range(rounds + 1):
+    started = time.perf_counter()
+    run(image)[0].numpy()
+    times.append(time.perf_counter() - started)
+print(json.dumps([tf.__version__, times[1:]]))
+"""
+
+
+def elsewhere(python: str, program: str, name: str, size: tuple[int, int], rounds: int) -> Any:
+    """What `program` (YOLO, TENSORFLOW) prints as JSON for a network of random weights, in the environment of `python`."""
+    arguments = [python, "-c", program, name, *map(str, (*size, rounds, torch.get_num_threads()))]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
-    found: list[float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def peers_elsewhere(arguments: argparse.Namespace, backbone: str, size: tuple[int, int]) -> list[Row]:
+    """Peers from other environments, each after all others, in a process of its own."""
+    rows = []
+    if arguments.tensorflow:
+        version, seconds = elsewhere(arguments.tensorflow, TENSORFLOW, backbone, size, arguments.rounds)
+        rows.append(Row(f"TensorFlow {version}, the layers of 2018", _no_run, seconds=seconds))
+    if arguments.ultralytics and backbone == "mobilenet":
+        for each in arguments.yolo:
+            seconds = elsewhere(arguments.ultralytics, YOLO, each, size, arguments.rounds)
+            rows.append(Row(f"ultralytics {each.removesuffix('.yaml')} (eager)", _no_run, seconds=seconds))
+    return rows
+
+
+def has_vnni() -> bool:
+    """Whether the processor has instructions for products of 8-bit numbers, for which int8 is made."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return False
+    return any(flag in flags for flag in ("avx512_vnni", "avx_vnni", "asimddp"))
 
 
 def whole_command(backend: Backend, folder: Path, images: int, image: np.ndarray) -> tuple[float, float, float]:
@@ -197,17 +258,18 @@ def whole_command(backend: Backend, folder: Path, images: int, image: np.ndarray
 def table(rows: Sequence[Row], model: ALFNet, size: tuple[int, int]) -> list[str]:
     """Markdown of rows that have been timed; the first is what they are compared with."""
     lines = [
-        "| runtime | seconds | times eager | boxes differ by, px | scores differ by | file, MB |",
+        "| runtime | seconds | times eager (quartiles) | boxes differ by, px | scores differ by | file, MB |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
-        ratio = np.median(np.array(row.seconds) / np.array(rows[0].seconds[: len(row.seconds)]))
+        ratios = np.array(row.seconds) / np.array(rows[0].seconds[: len(row.seconds)])
+        low, ratio, high = np.quantile(ratios, (0.25, 0.5, 0.75))
         apart = ("", "")
         if isinstance(row.backend, ExportedBackend):
             difference = compare(row.backend, model, size)
             apart = (f"{difference.boxes:.2g}", f"{difference.scores:.2g}")
         file = f"{row.size / 1e6:.1f}" if row.size else ""
-        cells = (row.name, f"{np.median(row.seconds):.3f}", f"{ratio:.2f}", *apart, file)
+        cells = (row.name, f"{np.median(row.seconds):.3f}", f"{ratio:.2f} ({low:.2f} - {high:.2f})", *apart, file)
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -230,10 +292,7 @@ def report(arguments: argparse.Namespace) -> str:
             rows = our_rows(model, Path(name), size)
             peers = [retinanet(size)] if backbone == "resnet50" else []
             take_turns([*rows, *peers], image[None], arguments.rounds, speed)
-            if arguments.ultralytics and backbone == "mobilenet":
-                for each in arguments.yolo:
-                    peers.append(Row(f"ultralytics {each.removesuffix('.yaml')} (eager)", _no_run))
-                    peers[-1].seconds = yolo(arguments.ultralytics, each, size, arguments.rounds)
+            peers += peers_elsewhere(arguments, backbone, size)
             lines += ["", f"## {'ResNet-50' if backbone == 'resnet50' else 'MobileNet'}, two steps", ""]
             lines += table([*rows, *peers], model, size)
             timed = [row for row in rows if row.backend is not None]
@@ -260,8 +319,11 @@ def report(arguments: argparse.Namespace) -> str:
         f"Written by `python -m benchmarks.deploy --out {arguments.out or 'FILE'}`: seconds per image of {size[1]} x {size[0]} "
         f"px, networks of {widths} with random weights, median of {arguments.rounds} rounds in which all take turns. How far "
         "boxes and scores are from PyTorch's is measured on the same files. What int8 does to the miss rate of a trained "
-        "detector: stage `deploy` "
-        "([deploy.md](deploy.md#int8)).",
+        "detector: [deploy.md](deploy.md#int8).",
+        "",
+        f"Goals: float32 in the fastest runtime at most {FLOAT32_GOAL} x eager PyTorch; int8 at most {INT8_GOAL} x, on "
+        f"processors with instructions for it (VNNI), which this one has{'' if has_vnni() else ' not'}. The 2018 graph in "
+        "TensorFlow took 3.48 s (ResNet-50) and 1.58 s (MobileNet) on another machine.",
         "",
         " ".join(notes),
     ]
@@ -269,7 +331,8 @@ def report(arguments: argparse.Namespace) -> str:
         "",
         "## The whole command",
         "",
-        f"`alfnet detect` on {arguments.images} PNG files: decoding, network, boxes and writing (COCO, text) overlap.",
+        f"`alfnet detect` on {arguments.images} PNG files: decoding, network, boxes and writing (COCO, text) overlap. Goal: at "
+        f"most {COMMAND_GOAL} x the network alone.",
         "",
         *whole,
     ]
@@ -284,6 +347,7 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=SIZE[0])
     parser.add_argument("--width", type=int, default=SIZE[1])
     parser.add_argument("--scale", type=float, default=1.0, help="of the networks' widths, to try this program")
+    parser.add_argument("--tensorflow", metavar="PYTHON", help="the Python of an environment with tensorflow")
     parser.add_argument("--ultralytics", metavar="PYTHON", help="the Python of an environment with ultralytics")
     parser.add_argument("--yolo", nargs="+", default=["yolo11n.yaml", "yolo11s.yaml"])
     parser.add_argument("--out", type=Path)

@@ -1,20 +1,16 @@
-"""What detection costs beside the network: reading images strictly, and the whole command; and the memory of an image.
+"""What detection costs beside the network: reading images strictly, beside OpenCV; and the memory of an image.
 
-    python -m benchmarks.detect                  # reading, beside OpenCV; the command, beside the network alone
-    python -m benchmarks.detect --memory         # bytes per pixel of both backbones at full width
+    python -m benchmarks --only reading          # into docs/performance.md
+    python -m benchmarks.detect                  # bytes per pixel of both backbones at full width
 
-Everything is compared with a peer in the same run. A machine that others use meanwhile is said.
+What the whole command costs beside the network: benchmarks/deploy.py.
 """
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import resource
-import tempfile
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal
 
 import cv2
@@ -22,18 +18,21 @@ import numpy as np
 import torch
 
 from alfnet.detection.backend import TorchBackend
-from alfnet.detection.detector import Detector, published_settings
-from alfnet.detection.saving import Save
-from alfnet.detection.stream import detect_sources
-from alfnet.detection.timing import doubts, machine, measure
+from alfnet.detection.timing import machine
 from alfnet.images import decode_image
-from alfnet.network.alfnet import ALFNet
+from alfnet.network.alfnet import ALFNet, normalise
+from alfnet.network.layers import BatchNorm
 from alfnet.network.settings import NetworkSettings
 from alfnet.profiles import PACKAGED, PAPER, load_profile
+from benchmarks.turns import HEAD, by_turns, row
 
 
 def network(backbone: Literal["resnet50", "mobilenet"], width: float) -> ALFNet:
-    """A network of two steps with random weights."""
+    """A network of two steps whose random weights let every layer see the image, as learnt ones do.
+
+    Left as they are initialised, activations vanish on the way (MobileNet), and what comes out is the same for any image
+    and in any precision.
+    """
     model = ALFNet(
         NetworkSettings(
             backbone=backbone,
@@ -47,7 +46,20 @@ def network(backbone: Literal["resnet50", "mobilenet"], width: float) -> ALFNet:
         )
     )
     model.initialise(np.random.default_rng(0))
-    return model
+    norms = [module for module in model.modules() if isinstance(module, BatchNorm)]
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for norm in norms:
+            norm.weight.uniform_(0.5, 1.5, generator=generator)
+            norm.bias.uniform_(-0.5, 1, generator=generator)
+            norm.momentum = 1.0
+        model.train()(normalise(torch.from_numpy(street(256, 512)[None])))  # mean and variance of all maps
+        for name, parameter in model.named_parameters():
+            if name.endswith((".logits.weight", ".offsets.weight")):
+                parameter *= 0.15  # scores that are neither 0 nor 1, boxes near their anchors
+    for norm in norms:
+        norm.momentum = 0.1
+    return model.eval()
 
 
 def street(height: int = 1024, width: int = 2048) -> np.ndarray:
@@ -58,46 +70,20 @@ def street(height: int = 1024, width: int = 2048) -> np.ndarray:
     return np.clip(smooth + random.integers(-4, 5, smooth.shape), 0, 255).astype(np.uint8)
 
 
-def milliseconds(work: Callable[[], Any], runs: int = 9) -> float:
-    """The median time of `work`."""
-    times = []
-    for _ in range(runs):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return float(np.median(times)) * 1000
-
-
-def reading() -> None:
-    """Print what strict reading costs beside OpenCV's decoder, 1024 x 2048 px."""
+def reading(rounds: int) -> list[str]:
+    """Strict reading beside OpenCV's decoder, 1024 x 2048 px."""
     image = street()
+    lines = ["## Reading an image of 2048 x 1024 px", "", *HEAD]
     for suffix in (".png", ".jpg"):
         content = cv2.imencode(suffix, image)[1].tobytes()
-        plain = milliseconds(lambda: cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR))  # noqa: B023
-        strict = milliseconds(lambda: decode_image(content, "x"))  # noqa: B023
-        print(f"reading {suffix[1:]}: {strict:.1f} ms, OpenCV alone {plain:.1f} ms: {strict / plain:.2f} x")
-
-
-def command(images: int) -> None:
-    """Print what the command takes per image beside the network with its boxes alone, MobileNet of a quarter's width."""
-    detector = Detector(TorchBackend(network("mobilenet", 0.25), torch.device("cpu")), published_settings())
-    image = street()
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(images):
-            (Path(folder) / "in").mkdir(exist_ok=True)
-            cv2.imwrite(f"{folder}/in/{number:03d}.png", image)
-        alone = measure(lambda each: detector.detect_batch(each[None]), [image] * images, runs="torch", seconds=60)
-        for formats in ([Save.coco, Save.txt], [Save.coco, Save.txt, Save.pictures]):
-            out = Path(folder) / f"out{len(formats)}"
-            summary = detect_sources(detector, [f"{folder}/in"], out, formats=formats, batch=1)
-            each = summary.seconds / summary.images
-            named = ", ".join(formats)
-            print(
-                f"detect --save {named}: {each * 1000:.0f} ms per image, network and boxes alone "
-                f"{alone['seconds_per_image'] * 1000:.0f} ms: {each / alone['seconds_per_image']:.2f} x"
-            )
-    if doubt := doubts(alone):
-        print(f"doubtful: {doubt}")
+        ways: dict[str, Callable[[], object]] = {
+            "strict": lambda content=content: decode_image(content, "x"),  # type: ignore[misc]
+            "plain": lambda content=content: cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR),  # type: ignore[misc]
+        }
+        lines.append(
+            row(f"{suffix[1:].upper()}, damage noticed", by_turns(ways, "plain", rounds)["strict"], "`cv2.imdecode`")
+        )
+    return [*lines, ""]
 
 
 def _peak(backbone: Literal["resnet50", "mobilenet"], side: int, results: Any) -> None:
@@ -121,19 +107,6 @@ def memory() -> None:
             print(f"{backbone}, {2 * side} x {side} px: {peak / (2 * side * side):.0f} bytes per pixel")
 
 
-def main() -> None:
-    """Run what is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--memory", action="store_true")
-    parser.add_argument("--images", type=int, default=12)
-    arguments = parser.parse_args()
-    print(f"{machine()}, {torch.get_num_threads()} threads")
-    if arguments.memory:
-        memory()
-        return
-    reading()
-    command(arguments.images)
-
-
 if __name__ == "__main__":
-    main()
+    print(machine())
+    memory()

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import io
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,7 +20,9 @@ from torchvision.ops import box_iou, nms
 from alfnet.boxes.anchors import anchors
 from alfnet.boxes.targets import BoxLists, assign
 from alfnet.detection.postprocess import select
-from alfnet.params import TrainSettings, check_params
+from alfnet.launch.run import pending
+from alfnet.network.alfnet import normalise
+from alfnet.params import TrainSettings, check_params, load_params
 from alfnet.profiles import PACKAGED, PAPER, load_profile, merged_text
 from benchmarks.turns import HEAD, by_turns, row
 from tools.gpu.material import Training, make_batch, make_network, people, train_settings
@@ -24,6 +32,8 @@ PUBLISHED = (640, 1280)
 TARGETS_GOAL = 2.5
 """Milliseconds of an image and a step."""
 JOINT_GOAL = 1.8
+ROOT = Path(__file__).resolve().parent.parent
+_LIST = [sys.executable, "-m", "dvc", "stage", "list", "--name-only"]
 
 
 def targets(rounds: int, *, sizes: tuple[tuple[int, int], ...] = ((320, 640), PUBLISHED, (1280, 2560))) -> list[str]:
@@ -96,7 +106,11 @@ def selection(rounds: int, numbers: tuple[int, ...] = (1_000, 34_000, 87_040)) -
 
 
 def updates(rounds: int, *, width: float = 0.25, size: tuple[int, int] = (320, 640)) -> list[str]:
-    """An update of two steps at once, beside one for each step in turn, as the 2018 code does."""
+    """An update of two steps at once, beside one for each step in turn.
+
+    The latter as `train.steps: alternating` has it, whose second update takes the boxes from its own pass through the
+    network; and as the 2018 code does, with a pass for the boxes alone in between (docs/method.md#loss).
+    """
     settings: TrainSettings = train_settings(size, 2)
     batch = [make_batch(2, size)]
     lines = ["## Joint and alternating updates", "", *HEAD]
@@ -112,17 +126,31 @@ def updates(rounds: int, *, width: float = 0.25, size: tuple[int, int] = (320, 6
                 at_work.optimizer.step()
                 at_work.optimizer.zero_grad()
 
-        found = by_turns({"joint": joint, "alternating": alternating}, "joint", rounds, least=0.0)
-        what = f"{backbone}, 2 steps, width {width}, 2 images of {size[0]} x {size[1]}: one update for each step"
-        lines.append(row(what, found["alternating"], f"joint, {found['joint'].milliseconds:.1f} ms"))
+        def as_in_2018(at_work: Training = at_work) -> None:
+            for step in (1, 2):
+                if step == 2:
+                    at_work.network.eval()
+                    with torch.no_grad():
+                        at_work.network(normalise(batch[0].images))
+                    at_work.network.train()
+                at_work.losses.backward(batch, [step])
+                at_work.optimizer.step()
+                at_work.optimizer.zero_grad()
+
+        ways = {"joint": joint, "alternating": alternating, "2018": as_in_2018}
+        found = by_turns(ways, "joint", rounds, least=0.0)
+        network = f"{backbone}, 2 steps, width {width}, 2 images of {size[0]} x {size[1]}"
+        beside = f"joint, {found['joint'].milliseconds:.1f} ms"
+        lines.append(row(f"{network}: one update for each step", found["alternating"], beside))
+        lines.append(row(f"{network}: the same with a pass between them, as the 2018 code", found["2018"], beside))
     return [*lines, "", f"Goal: joint updates at least {JOINT_GOAL} x as fast for two steps.", ""]
 
 
-def variants(rounds: int, numbers: tuple[int, ...] = (10, 100)) -> list[str]:
-    """Reading and checking params.yaml by its variants, beside reading alone."""
+def variants(rounds: int, numbers: tuple[int, ...] = (2, 10, 30)) -> list[str]:
+    """Reading and checking params.yaml by its variants, beside reading alone; and finding the jobs of a launch."""
     raw = YAML(typ="safe").load(merged_text("citypersons", PACKAGED))
     first = next(iter(raw["variants"].values()))
-    lines = ["## Parameters by variants", "", *HEAD]
+    lines = ["## Parameters and jobs by variants", "", *HEAD]
     for number in numbers:
         raw["variants"] = {f"v{index}": first for index in range(number)}
         written = io.StringIO()
@@ -137,4 +165,38 @@ def variants(rounds: int, numbers: tuple[int, ...] = (10, 100)) -> list[str]:
                 f"{number} variants, read and checked", by_turns(ways, "read", rounds)["checked"], "read by ruamel.yaml"
             )
         )
+    return [*lines, "", *_pipelines(max(1, rounds // 3), numbers)]
+
+
+def _pipelines(rounds: int, numbers: tuple[int, ...]) -> list[str]:
+    """What `alfnet launch` does first, finding the jobs that are to run, by variants of three seeds each; by the clock."""
+    lines = ["| what | s | beside | times as much (quartiles) |", "|---|---:|---|---:|"]
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for number in numbers:
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            for name in tracked.rstrip("\0").split("\0"):
+                if (ROOT / name).is_file() and name != "dvc.lock":
+                    (root / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(ROOT / name, root / name)
+            subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+            raw = YAML(typ="safe").load(merged_text("mini", PACKAGED))
+            first = next(iter(raw["variants"].values()))
+            raw["variants"] = {f"v{index}": first for index in range(number)}
+            with (root / "params.yaml").open("w") as file:
+                YAML(typ="safe").dump(raw, file)
+            params = load_params(root / "params.yaml")
+            times = {"pending": np.empty(rounds), "list": np.empty(rounds)}
+            for turn in range(-1, rounds):  # the first does not count
+                for name, work in (
+                    ("pending", lambda: pending(root, params)),  # noqa: B023
+                    ("list", lambda: subprocess.run(_LIST, cwd=root, check=True, capture_output=True)),  # noqa: B023
+                ):
+                    started = time.perf_counter()
+                    work()
+                    times[name][max(turn, 0)] = time.perf_counter() - started
+            low, middle, high = np.quantile(times["pending"] / times["list"], (0.25, 0.5, 0.75))
+            jobs, seconds = number * len(params.seeds), float(np.median(times["pending"]))
+            what = f"{number} variants, {jobs} jobs found that are to run"
+            lines.append(f"| {what} | {seconds:.2f} | `dvc stage list` | {middle:.2f} ({low:.2f} - {high:.2f}) |")
     return [*lines, ""]

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from alfnet.network.alfnet import normalise
 from benchmarks import __main__ as command
 from benchmarks import deploy, growth
-from benchmarks.detect import network
+from benchmarks.detect import network, street
 from benchmarks.turns import by_turns, row
 
 
@@ -55,7 +57,22 @@ def test_runtimes_take_turns_and_the_first_round_does_not_count() -> None:
     assert len(speed.seconds) == 6
     rows[0].seconds, rows[1].seconds, rows[1].size = [2.0, 4.0], [1.0, 1.0], 1_500_000
     lines = deploy.table(rows, network("mobilenet", 0.05), (64, 64))
-    assert lines[2:] == ["| eager | 3.000 | 1.00 |  |  |  |", "| other | 1.000 | 0.38 |  |  | 1.5 |"]
+    assert lines[2:] == [
+        "| eager | 3.000 | 1.00 (1.00 - 1.00) |  |  |  |",
+        "| other | 1.000 | 0.38 (0.31 - 0.44) |  |  | 1.5 |",
+    ]
+
+
+def test_the_networks_that_are_compared_look_at_the_image() -> None:
+    """Else int8 would seem to lose nothing: there would be nothing to lose."""
+    for backbone in ("resnet50", "mobilenet"):
+        model = network(backbone, 0.125)  # type: ignore[arg-type]
+        images = (street(128, 256)[None], np.zeros((1, 128, 256, 3), np.uint8))
+        with torch.inference_mode():
+            seen, black = (model(normalise(torch.from_numpy(each))) for each in images)
+        for (logits, offsets), (other_logits, other_offsets) in zip(seen, black, strict=True):
+            assert (logits - other_logits).abs().mean() > 0.01
+            assert (offsets - other_offsets).abs().mean() > 0.01
 
 
 @pytest.mark.long
@@ -70,7 +87,7 @@ def test_every_kind_of_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ]
     rows = [line for table in tables for line in table if line.startswith("| ") and " ms " not in line[:9]]
     measured = [line for line in rows if "(" in line.split(" | ")[-1] and "quartiles" not in line]
-    assert len(measured) == (1 + 3 + 2) + 1 + 2 + 1
+    assert len(measured) == (1 + 3 + 2) + 1 + 4 + (1 + 1)
     monkeypatch.setitem(command.SECTIONS, "targets", lambda rounds: tables[0])
     command.main(["--only", "targets", "--rounds", "1", "--out", str(tmp_path / "performance.md")])
     assert "1 rounds; load of the machine" in (tmp_path / "performance.md").read_text()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from alfnet.errors import AlfnetError
 from alfnet.evaluation.miss_rate import FPPI_POINTS, SUBSETS, Subset, check_iou_thresholds, evaluate, match
+from alfnet.evaluation.protocol import CITYPERSONS
 from alfnet.reading.ground_truth import GroundTruth
 from alfnet.reading.ground_truth_file import read_ground_truth
 from alfnet.reading.results_file import Detections, read_detections
@@ -275,3 +277,14 @@ def test_iou_thresholds_out_of_range(wrong: list[float]) -> None:
 
 def test_iou_thresholds_in_order() -> None:
     assert check_iou_thresholds([0.75, 0.5, 0.75]) == [0.5, 0.75]
+
+
+def test_a_protocol_and_a_subset_may_be_built_with_lists():
+    truth = make_truth([[1, 10, 10, 41, 100, 1, 0], [1, 200, 10, 41, 100, 1, 0]])
+    detections = make_detections([[1, 10, 10, 41, 100, 0.9], [1, 400, 10, 41, 100, 0.8]])
+    listed = Subset("reasonable", [50, math.inf], [0.65, math.inf])  # type: ignore[arg-type]
+    protocol = replace(CITYPERSONS, subsets=[listed], fppi_points=list(CITYPERSONS.fppi_points))  # type: ignore[arg-type]
+    assert evaluate(truth, detections, [0.5], protocol=protocol).percent["0.5"]["reasonable"] == (
+        evaluate(truth, detections, [0.5]).percent["0.5"]["reasonable"]
+    )
+    assert Subset("all", [-math.inf, math.inf], [-math.inf, math.inf]).needs_visibility is False  # type: ignore[arg-type]

@@ -21,6 +21,9 @@ from alfnet.progress import progress_report
 
 log = logging.getLogger(__name__)
 
+TIMED_SECONDS = 2.0
+"""How long images are timed, after the detections: fifteen times in `make repro`, and other jobs run beside it."""
+
 
 def detect_split(
     weights: Path,
@@ -64,6 +67,7 @@ def detect_split(
         lambda image: detector.detect_batch(image[None]),
         (_read(folder, image) for image in images),
         runs=f"{detector.backend.name}, {torch.get_num_threads()} threads",
+        seconds=TIMED_SECONDS,
     )
     write_json(timings, measured, indent=1)
     if doubt := doubts(measured):

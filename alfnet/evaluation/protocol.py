@@ -49,6 +49,11 @@ class Protocol:
     whole_numbers: bool = True
     """The numbers of Caltech's text annotations are rounded, as by the benchmark's reader."""
 
+    def __post_init__(self) -> None:
+        """Lists become tuples: a protocol is looked up by its content (`miss_rate.find_candidates`)."""
+        object.__setattr__(self, "subsets", tuple(self.subsets))
+        object.__setattr__(self, "fppi_points", tuple(self.fppi_points))
+
 
 _ROUNDED = (0.0100, 0.0178, 0.0316, 0.0562, 0.1000, 0.1778, 0.3162, 0.5623, 1.0000)
 _UNROUNDED = tuple(10 ** (-2 + step / 4) for step in range(9))

@@ -33,6 +33,13 @@ class Subset:
     margin: float | None = None
     """Instead of the protocol's height margin; Caltech's settings Expand=..."""
 
+    def __post_init__(self) -> None:
+        """Ranges given as lists become tuples, as in a protocol."""
+        object.__setattr__(self, "height", tuple(self.height))
+        object.__setattr__(self, "visible_ratio", tuple(self.visible_ratio))
+        if self.aspect_deviation is not None:
+            object.__setattr__(self, "aspect_deviation", tuple(self.aspect_deviation))
+
     @property
     def needs_visibility(self) -> bool:
         """Whether a ground truth without visible ratios cannot be told to be in it."""
