@@ -56,7 +56,7 @@ def network(backbone: Literal["resnet50", "mobilenet"], width: float) -> ALFNet:
         model.train()(normalise(torch.from_numpy(street(256, 512)[None])))  # mean and variance of all maps
         for name, parameter in model.named_parameters():
             if name.endswith((".logits.weight", ".offsets.weight")):
-                parameter *= 0.15  # scores that are neither 0 nor 1, boxes near their anchors
+                parameter.mul_(0.15)  # scores that are neither 0 nor 1, boxes near their anchors
     for norm in norms:
         norm.momentum = 0.1
     return model.eval()

@@ -63,6 +63,8 @@ def main() -> None:
         if run.update == given.die_after and fabric.global_rank == fabric.world_size - 1:
             from alfnet.errors import AlfnetError
 
+            if given.pids is not None:
+                write_text(given.pids / "failed", "")
             raise AlfnetError("made to fail")
         if run.update == 3 and given.pids is not None:
             write_text(given.pids / f"{fabric.global_rank}", f"{os.getpid()}")

@@ -106,6 +106,25 @@ def test_bad_settings(truth: GroundTruth, good: Detections) -> None:
         compare_detections(truth, good, good, subsets=[])
 
 
+def test_more_subsets_go_first_and_the_width_is_as_asked_for(
+    truth: GroundTruth, good: Detections, worse: Detections
+) -> None:
+    tall = "tall=height:100-,visible:0.65-"
+    found = alfnet.compare(truth, good, worse, iou=0.5, more_subsets=tall, subsets="r-ho", resamples=2)
+    assert list(found.differences["iou_0.50"]) == ["tall", "R", "HO", "R+HO"]
+    assert found.subset == "tall"
+    assert all(one.height >= 100 for one in found.found_alone)
+    rates = {
+        width: alfnet.compare(truth, good, worse, iou=0.75, detection_width=width, resamples=2)
+        .differences["iou_0.75"]["reasonable"]
+        .a
+        for width in (None, "given", "0.41h")
+    }
+    assert rates[None] == rates["given"] != rates["0.41h"]
+    with pytest.raises(AlfnetError, match=r"detection width 41: expected given or 0\.41h"):
+        alfnet.compare(truth, good, worse, detection_width="41")
+
+
 def test_any_name_of_a_subset_is_printed(truth: GroundTruth, good: Detections) -> None:
     subsets = [replace(SUBSETS[0], name=name) for name in ("[/x]", "a[b]")]
     text = str(compare_detections(truth, good, good, subsets=subsets, resamples=2))

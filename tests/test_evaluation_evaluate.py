@@ -113,6 +113,9 @@ def test_variant(golden: Path, tmp_path: Path) -> None:
     assert results["fusion"]["C1B1"]["iou_0.50"] == results["steps"]["2"]["iou_0.50"]
     interval = results["intervals"]["10"]["iou_0.75"]["all"]
     assert interval["low"] <= results["steps"]["10"]["iou_0.75"]["all"] <= interval["high"]
+    assert list(results["intervals"]) == ["1", "2", "10", "C1+C2_B2", "C1B1"]
+    for key, row in results["intervals"]["C1B1"].items():
+        assert row == {"reasonable": results["intervals"]["10"][key]["reasonable"]}
     everybody_missed = results["errors"]["1"]["iou_0.50"]
     assert everybody_missed["background"]["misses"] > 0
     assert all(kind["false_positives"] == 0 for kind in everybody_missed.values())

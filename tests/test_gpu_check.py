@@ -213,9 +213,28 @@ def test_resume_passes_and_a_lost_checkpoint_does_not(tmp_path: Path, monkeypatc
 def test_two_processes_loaders_and_compilation(tmp_path: Path) -> None:
     code, table = run(tmp_path, "devices", "waiting", "compile")
     assert code == 0, table
-    assert "| two devices equal one: 6 updates, largest difference of a weight | " in table
+    line = next(line for line in table.splitlines() if line.startswith("| two devices equal one, float64: 6 updates,"))
+    assert float(line.split(" | ")[1]) < 1e-6, "far below the limit, where nothing is wrong"
     assert table.count("share of time lost to waiting for data, 1 processes load") == 2
     assert "| torch.compile, mobilenet, 2 steps, float32: losses of 5 updates | " in table
+
+
+@pytest.mark.training
+def test_a_device_that_keeps_its_gradients_to_itself_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two devices that train on their own half of the batch each, as where gradients are not put together."""
+
+    def alone(sizes: Any, device: torch.device, folder: Path, number: int, first: Any) -> dict[str, torch.Tensor]:
+        folder.mkdir()
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "BATCH", 4 // number)
+            return training.small_training(sizes, device, folder, changes=agreement.IN_DOUBLE, first=first)
+
+    monkeypatch.setattr(training, "processes_end", alone)
+    report = Report(None, "", seconds=60)
+    training.check_devices(report, TINY, CPU)
+    ((what, _, limit, outcome),) = report.lines
+    assert (what, limit) == ("two devices equal one, float64: 6 updates, change of weights", "at most 0.01")
+    assert outcome == "FAILED"
 
 
 def test_what_raises_is_a_line_and_the_rest_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

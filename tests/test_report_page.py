@@ -9,9 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from alfnet.evaluation.compare import compare_detections
+from alfnet.evaluation.miss_rate import SUBSETS
+from alfnet.evaluation.outcomes import outcomes as outcomes_of
+from alfnet.evaluation.protocol import PROTOCOLS
+from alfnet.reading.ground_truth_file import read_ground_truth
+from alfnet.reading.results_file import Detections, read_detections
 from alfnet.report.charts import library
+from alfnet.report.page.explorer import _options, _step_data
 from alfnet.report.report import make_report
 from tests.browser import open_browser, requests_of, until, visit
 from tests.report_data import make_project, mini_params
@@ -113,6 +121,22 @@ def test_the_page_tells_of_the_data_set_and_its_statements(page: Path) -> None:
     assert "±" in text
     assert "0.0456" not in text  # the time per image differs from run to run
     assert "unconfirmed" not in text
+
+
+def test_a_miss_rate_of_a_table_tells_its_interval_over_images(page: Path) -> None:
+    found = [
+        json.loads((page.parents[1] / "evaluation" / "resnet50-2s" / seed / "results.json").read_text())
+        for seed in ("1", "2")
+    ]
+    told = []
+    for seed, results in enumerate(found, start=1):
+        rate = results["steps"]["2"]["iou_0.75"]["reasonable"]
+        interval = results["intervals"]["2"]["iou_0.75"]["reasonable"]
+        told.append(f"seed {seed}: {rate:.2f}, over images: {interval['low']:.2f} to {interval['high']:.2f}")
+    text = page.read_text()
+    assert text.count(f'title="{"; ".join(told)}"') >= 2  # ablation, backbones
+    fused = found[0]["intervals"]["C1+C2_B2"]["iou_0.50"]["reasonable"]
+    assert f"over images: {fused['low']:.2f} to {fused['high']:.2f}; seed 2: " in text
 
 
 @pytest.fixture(scope="module")
@@ -338,6 +362,121 @@ def test_two_sets_stand_side_by_side(opened: Any) -> None:
         )
         assert first
         assert first + second > 0
+
+
+def rates_shown(driver: Any) -> list[str]:
+    """The cells of the comparison: A, B, A - B, interval, p."""
+    return [cell.text for cell in driver.find_elements("css selector", "#ex-rates tbody td")]
+
+
+@pytest.mark.parametrize(
+    ("iou", "other", "seed", "options"),
+    [("0.5", "resnet50-2s", "", ""), ("0.75", "mobilenet-2s|2", "2", " --iou 0.75")],
+)
+def test_two_sets_are_compared_as_by_the_command(
+    opened: Any, page: Path, iou: str, other: str, seed: str, options: str
+) -> None:
+    until(lambda: drawn(opened, "ex-cards"))
+    assert not one(opened, "#ex-compare").is_displayed()
+    changed(opened, lambda: choose(opened, "#ex-with", other))
+    changed(opened, lambda: choose(opened, "#ex-with-step", "1"))
+    if iou != "0.5":  # which is chosen at first
+        changed(opened, lambda: choose(opened, "#ex-iou", iou))
+    root = page.parents[1]
+    truth = read_ground_truth(root / "cache" / "ground_truth.json")
+    files = ["detections/resnet50-2s/1/step2.json", f"detections/{other.partition('|')[0]}/{seed or 1}/step1.json"]
+    first, second = (read_detections(root / name, truth) for name in files)
+    expected = compare_detections(truth, first, second, iou_thresholds=[float(iou)])
+    difference = expected.differences[f"iou_{float(iou):.2f}"]["reasonable"]
+    assert difference.interval is not None
+    assert rates_shown(opened)[:3] == [f"{difference.a:.2f}", f"{difference.b:.2f}", f"{difference.value:+.2f}"]
+    low, high = (float(text) for text in rates_shown(opened)[3].split(" to "))
+    spread = difference.interval.standard_error
+    assert low == pytest.approx(difference.interval.low, abs=0.5 * spread)
+    assert high == pytest.approx(difference.interval.high, abs=0.5 * spread)
+    assert float(rates_shown(opened)[4]) == pytest.approx(difference.p_value, abs=0.07)
+    holds_zero = "do not tell A and B apart" in one(opened, "#ex-compare").text
+    assert holds_zero == (low <= 0 <= high)
+
+    alone = [len(expected.of(who)) for who in "AB"]
+    assert sum(alone) > 0
+    assert f"{alone[0]} by A alone, {alone[1]} by B alone" in one(opened, "#ex-alone").text
+    tables = opened.find_elements("css selector", "#ex-compare table[data-counts]")
+    assert [table.get_attribute("data-counts") for table in tables] == ["height", "visible part", "the other's error"]
+    for table, counts in zip(tables, expected.counts().values(), strict=True):
+        rows = [
+            [int(cell.text) for cell in row.find_elements("css selector", "td")]
+            for row in table.find_elements("css selector", "tbody tr")
+        ]
+        assert [sum(column) for column in zip(*rows, strict=True)] == alone
+        assert sorted(rows) == sorted(map(list, counts.values()))
+    command = one(opened, "#ex-command").text
+    assert command == f"alfnet compare {' '.join(files)} --ground-truth cache/ground_truth.json{options}"
+    changed(opened, lambda: choose(opened, "#ex-show", "missed"))
+    for kind, number in (("second", alone[0]), ("first", alone[1])):
+        changed(opened, lambda kind=kind: choose(opened, "#ex-kind", kind))
+        assert len(opened.find_elements("css selector", ".card.crop")) == number
+    assert complaints(opened) == []
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
+def test_the_page_s_statistics_are_those_of_the_command(browser: Any, page: Path, golden: Path, protocol: Any) -> None:
+    """On 150 images, the other detections of which lack every seventh, by each protocol's rules."""
+    open_page(browser, page, 1400, 1000)
+    truth = read_ground_truth(golden / "miss_rate_150_gt.json")
+    first = read_detections(golden / "miss_rate_150_dt.json", truth)
+    kept = np.arange(len(first.scores)) % 7 != 0
+    second = Detections(first.image_ids[kept], first.boxes[kept], first.scores[kept] ** 2)
+    settings = {"iou_thresholds": [0.5], "subsets": SUBSETS[:1], "protocol": protocol}
+    expected = compare_detections(truth, first, second, **settings).differences["iou_0.50"]["reasonable"]
+    assert expected.interval is not None
+    matched = [outcomes_of(truth, found, 0.5, SUBSETS[0], protocol) for found in (first, second)]
+    people = truth.annotation_image_ids[~matched[0].ignored]
+    found = browser.execute_script(
+        "const [first, second, images, people, protocol] = arguments;"
+        "return compareRankings(rankingOf(first, 0, 7), rankingOf(second, 0, 7), images, people, protocol)",
+        *(_step_data([one], truth.image_ids) for one in matched),
+        list(range(len(truth.image_ids))),
+        [int((people == image_id).sum()) for image_id in truth.image_ids.tolist()],
+        {"points": list(protocol.fppi_points), "atOrAbove": protocol.at_or_above, "floor": protocol.floor},
+    )
+    assert (found["a"], found["b"]) == pytest.approx((expected.a, expected.b), abs=1e-9)
+    spread = expected.interval.standard_error
+    assert spread > 0
+    assert found["low"] == pytest.approx(expected.interval.low, abs=0.4 * spread)
+    assert found["high"] == pytest.approx(expected.interval.high, abs=0.4 * spread)
+    assert found["p"] == pytest.approx(expected.p_value, abs=0.07)
+
+
+def test_the_command_follows_the_run_s_protocol_and_begins_with_reasonable() -> None:
+    assert _options(PROTOCOLS["citypersons"]) == ""
+    assert _options(PROTOCOLS["caltech-new"]) == " --protocol caltech-new"
+    assert _options(PROTOCOLS["crowdhuman"]) == " --protocol crowdhuman --subset reasonable"
+
+
+def test_sets_of_different_images_are_not_compared(opened: Any, page: Path) -> None:
+    """As two seeds are in a cross-validation."""
+    until(lambda: drawn(opened, "ex-cards"))
+    number = [one["name"] for one in page_data(page)["explorer"]["sets"]].index("mobilenet-2s")
+    opened.execute_script(
+        "return alfnetExplorer.load(arguments[0]).then((steps) => {"
+        " for (const step of Object.values(steps)) step.covered[0] = 0; })",
+        number,
+    )
+    changed(opened, lambda: choose(opened, "#ex-with", "mobilenet-2s"))
+    assert "tested on different images" in one(opened, "#ex-compare").text
+    assert rates_shown(opened) == []
+    assert len(opened.find_elements("css selector", ".card")) == 8
+
+
+def test_equal_sets_do_not_differ(opened: Any) -> None:
+    until(lambda: drawn(opened, "ex-cards"))
+    changed(opened, lambda: choose(opened, "#ex-with", "resnet50-2s"))
+    a, *rest = rates_shown(opened)
+    assert rest == [a, "+0.00", "+0.00 to +0.00", "1.000"]
+    assert not opened.find_elements("css selector", "#ex-compare table[data-counts]")
+    changed(opened, lambda: choose(opened, "#ex-with", ""))
+    assert not one(opened, "#ex-compare").is_displayed()
 
 
 def test_the_address_brings_back_what_was_chosen(browser: Any, page: Path) -> None:

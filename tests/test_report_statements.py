@@ -55,19 +55,30 @@ def test_shows_only_where_the_interval_excludes_zero(before: list[float], after:
 def test_sentences_carry_their_uncertainty() -> None:
     shown = comparison([40.0, 41.0, 42.0], [35.0, 36.5, 36.0]).sentence()
     assert shown == (
-        "The table shows that it is so at IoU 0.75 (41.00 → 35.83 %, 5.17 points lower; 95 % interval +3.27 to +7.06; "
-        "better with 3 of 3 seeds)."
+        "The table shows that it is so at IoU 0.75 (41.00 → 35.83 %, 5.17 points lower; 95 % interval of the decrease +3.27 to "
+        "+7.06; better with 3 of 3 seeds)."
     )
     hinted = comparison([40.0, 41.0, 42.0], [35.0, 43.0, 36.0]).sentence()
     assert hinted.startswith("The table points that way, without showing it: it is so")
     assert "better with 2 of 3 seeds" in hinted
     not_shown = comparison([40.0, 41.0], [43.0, 42.0]).sentence()
     assert not_shown.startswith("The table does not show that it is so")
-    assert "2.00 points higher" in not_shown
+    assert "2.00 points higher; 95 % interval of the decrease -14.71 to +10.71" in not_shown
     assert "better with 0 of 2 seeds" in not_shown
     single = comparison([40.0], [30.0]).sentence()
     assert single.endswith("(40.00 → 30.00 %, 10.00 points lower; one seed, so no interval).")
     assert "no difference" in comparison([40.0, 41.0], [40.0, 41.0]).sentence()
+
+
+@pytest.mark.parametrize("more", [0.004, -0.004])
+def test_a_difference_that_is_printed_as_none_points_nowhere(more: float) -> None:
+    """Nor does it show anything, however well the seeds agree."""
+    for seeds in ([25.0], [25.0, 25.0], [24.0, 25.0, 26.0]):
+        found = comparison([value + more for value in seeds], seeds)
+        assert found.verdict == "does not show"
+        assert "25.00 → 25.00 %, no difference" in found.sentence()
+    assert comparison([25.006], [25.0]).verdict == "points that way"
+    assert "0.01 points lower" in comparison([25.006], [25.0]).sentence()
 
 
 MADE_UP = {
@@ -114,6 +125,24 @@ def test_seeds_without_a_figure_are_left_out() -> None:
     assert found[0].seeds == (1,)
     assert found[0].interval is None
     assert found[1].seeds == (1, 2)
+
+
+def test_what_was_measured_once_has_no_pair_among_seeds() -> None:
+    """An imported detector's one figure stands under the first seed, with which it has nothing to do."""
+    imported = table(
+        resnet50_2s=[[55.0, 58.0, 52.0], [50.0, 50.5, 52.5]],
+        resnet50_released=[[60.0, None, None]],  # one step
+    )
+    assert [one.claim for one in comparisons(imported)] == ["the last step is better than the first in resnet50_2s"]
+    # With a trained one behind it that has pairs, that one is taken.
+    both = table(
+        resnet50_released=[[60.0, None, None]], resnet50_1s=[[70.0, 71.0, 72.0]], resnet50_2s=MADE_UP["resnet50_2s"]
+    )
+    found = comparisons(both)
+    assert (found[0].first, found[0].seeds) == ("resnet50_1s step 1", (1, 2, 3))
+    # Its own steps are of one measurement each.
+    steps = comparisons(table(resnet50_released=[[60.0, None, None], [50.0, None, None]]))
+    assert [(one.differences, one.interval) for one in steps] == [((10.0,), None)]
 
 
 def test_a_single_seed_uses_the_table_itself() -> None:

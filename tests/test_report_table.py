@@ -57,6 +57,16 @@ def test_markdown_shows_mean_and_deviation_without_empty_columns() -> None:
     assert text.endswith("\n- One.\n- Two.\n")
 
 
+def test_a_figure_of_fewer_seeds_says_of_how_many() -> None:
+    text = SEEDS.markdown()
+    assert "11.00 ± 1.41 (n = 2) |" in text
+    assert " 7.00 (n = 1) |" in text
+    assert r"11.00 $\pm$ 1.41 (n = 2)" in SEEDS.latex()
+    assert "n = " not in SEEDS.csv()
+    whole = Table("t", (Column("mr_50", "MR"),), ((Sample((10.0, 12.0)),),), "", seeds=(1, 2))
+    assert "n = " not in whole.markdown()
+
+
 def test_csv_quotes_commas() -> None:
     table = Table("t", (Column("pair", "Pair"),), (("(0.3, 0.5)",),), "")
     assert read(table)[1] == ["(0.3, 0.5)"]

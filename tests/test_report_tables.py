@@ -100,6 +100,25 @@ def test_ablation_columns_and_rows() -> None:
     ]
 
 
+def test_an_imported_detector_among_trained_ones_is_told_apart() -> None:
+    variants = {
+        "resnet50-1s": {"backbone": "resnet50", "steps": 1},
+        "resnet50-2s": {"backbone": "resnet50", "steps": 2},
+        "released": {"backbone": "resnet50", "steps": 1, "weights": "weights/detectors/released.safetensors"},
+    }
+    params = mini_params(variants=variants, seeds=[1, 2, 3])
+    results = [
+        replace(one, seeds=(1,), steps={1: rates(29, 1)}) if one.name == "released" else one
+        for one in results_of(params)
+    ]
+    table = ablation_table(params, results)
+    assert "over 3 seeds; released is imported and measured once (n = 1); the CSV" in table.caption
+    assert [line.count("(n = 1)") for line in table.markdown().splitlines()[2:6]] == [0, 0, 0, 2]
+    assert len(table.footer) == 2
+    assert "better with 3 of 3 seeds" in table.footer[0]
+    assert "imported" not in ablation_table(params, results_of(params)).caption
+
+
 def test_mini_has_no_paper_figure_in_the_ablation_table() -> None:
     params = mini_params()
     # Not even where somebody's mini network had the published size.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +96,49 @@ def test_a_touched_file_is_verified_and_mended(folder, tmp_path, reads):
     decoded = decode_images(images(), folder, tmp_path / "store")
     assert reads == [Path(name(3)).name]
     np.testing.assert_array_equal(decoded[3], read_image(folder / name(3)))
+
+
+def test_it_may_be_deleted_at_any_time(folder, tmp_path, reads):
+    """As docs/training.md says: whoever has opened it goes on with it, and the next one writes what is missing."""
+    store = tmp_path / "store"
+    at_work = decode_images(images(), folder, store)
+    np.testing.assert_array_equal(at_work[0], read_image(folder / name(0)))
+    shutil.rmtree(store)
+    np.testing.assert_array_equal(at_work[1], read_image(folder / name(1)))
+    decode_images(images(), folder, store)
+    for ending, written in (("images", IMAGES), ("verified", 0), ("done", 0), ("lock", 0)):
+        (path,) = store.glob(f"*.{ending}")
+        path.unlink()
+        reads.clear()
+        decoded = decode_images(images(), folder, store)
+        assert len(reads) == written, ending
+        for index in range(IMAGES):
+            np.testing.assert_array_equal(decoded[index], read_image(folder / name(index)))
+
+
+def test_lists_of_their_own_have_files_of_their_own(folder, tmp_path):
+    """Such as the folds of a cross-validation; neither takes the place of the other."""
+    parts = [images()[:-2], images()[2:]]
+    folds = [decode_images(part, folder, tmp_path / "store") for part in parts]
+    assert len(list((tmp_path / "store").glob("*.images"))) == 2
+    for fold, part in zip(folds, parts, strict=True):
+        assert fold.path.stat().st_size == len(part) * 64 * 128 * 3
+        np.testing.assert_array_equal(fold[0], read_image(folder / part[0].file_name))
+
+
+def test_one_decodes_and_the_others_wait(folder, tmp_path, reads, capsys):
+    path = decode_images(images(), folder, tmp_path / "store").path
+    path.unlink()
+    reads.clear()
+    with ThreadPoolExecutor(1) as pool, open(path.with_suffix(".lock"), "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process is at it
+        waiting = pool.submit(decode_images, images(), folder, tmp_path / "store")
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.3)
+        assert not reads
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        assert waiting.result(timeout=60).path == path
+    assert "another process decodes these images; waiting for it" in capsys.readouterr().err
 
 
 def test_too_little_space_and_missing_images_are_named(folder, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -78,11 +79,33 @@ def test_a_run_goes_on_with_another_number_of_processes(images: Path, tmp_path: 
     assert_alike(tmp_path / "whole.safetensors", tmp_path / "resumed.safetensors")
 
 
+def ended_in_time(command: list[str], ready: Callable[[], bool], end_one: Callable[[], None]) -> str:
+    """Start processes, end one of them when they are `ready`; the output of all, which fail within 30 seconds then."""
+    started = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + 200
+        while not ready():
+            assert time.monotonic() < deadline
+            assert started.poll() is None or ready(), started.communicate()[0]
+            time.sleep(0.1)
+        end_one()
+        output, _ = started.communicate(timeout=30)  # the promise; it ends when the last process has
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(started.pid, signal.SIGKILL)
+    assert started.returncode != 0
+    return output
+
+
 @pytest.mark.parametrize("torchrun", [True, False])
 def test_a_process_that_dies_ends_all_with_its_message(images: Path, tmp_path: Path, torchrun: bool) -> None:
-    result = probe(2, images, tmp_path / "x.safetensors", "--die-after", "3", torchrun=torchrun)
-    assert result.returncode != 0
-    assert "error: process 1 of 2: made to fail" in result.stdout
+    """Within 30 seconds of its death, which it notes."""
+    options = ["--updates", "2000", "--die-after", "3", "--pids", str(tmp_path)]
+    command = command_of(2, images, tmp_path / "x.safetensors", *options, torchrun=torchrun)
+    output = ended_in_time(command, (tmp_path / "failed").exists, lambda: None)
+    assert "error: process 1 of 2: made to fail" in output
     assert not (tmp_path / "x.safetensors").exists()
 
 
@@ -94,21 +117,11 @@ def test_a_process_that_is_killed_ends_all(
     """Also where the others are at something else than a collective operation, which would fail by itself."""
     options = ["--updates", "2000", "--pids", str(tmp_path), *(["--busy"] if busy else [])]
     command = command_of(2, images, tmp_path / "x.safetensors", *options, torchrun=torchrun)
-    started = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    output = ended_in_time(
+        command,
+        lambda: all((tmp_path / str(rank)).exists() for rank in (0, 1)),
+        lambda: os.kill(int((tmp_path / str(victim)).read_text()), signal.SIGKILL),
     )
-    try:
-        deadline = time.monotonic() + 200
-        while not all((tmp_path / str(rank)).exists() for rank in (0, 1)):
-            assert time.monotonic() < deadline
-            assert started.poll() is None, started.communicate()[0]
-            time.sleep(0.1)
-        os.kill(int((tmp_path / str(victim)).read_text()), signal.SIGKILL)
-        output, _ = started.communicate(timeout=30)  # the promise; it ends when the last process has
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(started.pid, signal.SIGKILL)
-    assert started.returncode != 0
     assert f"error: process {1 - victim} of 2: process {victim} has ended (it was killed" in output, output[-2000:]
     if not torchrun:  # which shows one of its own
         assert "Traceback" not in output, output[-3000:]

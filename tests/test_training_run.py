@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,9 +34,15 @@ KEPT = (
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """What the stage `train` reads, for a training that would go on for hours."""
-    write_params(tmp_path / "params.yaml", variants=("mobilenet-2s",), seeds=[1], train__updates=1_000_000)
-    params = load_params(tmp_path / "params.yaml")
-    pictures = tmp_path / params.data.images_folder
+    write_inputs(tmp_path, train__updates=1_000_000)
+    return tmp_path
+
+
+def write_inputs(folder: Path, **changes: Any) -> None:
+    """Write to a folder what the stage `train` reads for mobilenet-2s and seed 1."""
+    write_params(folder / "params.yaml", variants=("mobilenet-2s",), seeds=[1], **changes)
+    params = load_params(folder / "params.yaml")
+    pictures = folder / params.data.images_folder
     pictures.mkdir(parents=True)
     boxes = {
         image: np.hstack([image.pedestrians[:, :2], np.diff(image.pedestrians.reshape(-1, 2, 2), axis=1)[:, 0]])
@@ -45,12 +52,11 @@ def folder(tmp_path: Path) -> Path:
         annotated_image(image.file_name, image.height, image.width, found, pedestrian=[True] * len(found))
         for image, found in boxes.items()
     ]
-    write_training_cache(images, "train", tmp_path / "cache/train.json", TrainingRule(20), "pictures")
-    backbone, first = tmp_path / "backbone.safetensors", tmp_path / "weights/first/mobilenet-2s.safetensors"
+    write_training_cache(images, "train", folder / "cache/train.json", TrainingRule(20), "pictures")
+    backbone, first = folder / "backbone.safetensors", folder / "weights/first/mobilenet-2s.safetensors"
     make_backbone(params.backbones["mobilenet"], "mobilenet", backbone)
     first.parent.mkdir(parents=True)
     write_first_weights(backbone, first, network_settings(params, "mobilenet-2s"))
-    return tmp_path
 
 
 started: list[subprocess.Popen[str]] = []

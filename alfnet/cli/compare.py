@@ -25,6 +25,25 @@ def compare(
     protocol: Annotated[
         str | None, typer.Option(help="citypersons, caltech or crowdhuman; by default the ground truth's.")
     ] = None,
+    subsets: Annotated[
+        str | None,
+        typer.Option(
+            help="A published set (citypersons, r-ho, pedestron, caltech, heights, ...), or a YAML or JSON file. "
+            "Whom one alone finds is told of its first subset."
+        ),
+    ] = None,
+    subset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=RANGES",
+            help="One more, before the others, so that whom one alone finds is told of it, e.g. "
+            "R+HO=height:50-,visible:0.2-; may be repeated.",
+        ),
+    ] = None,
+    detection_width: Annotated[
+        str | None,
+        typer.Option(help="Caltech: 'given', or '0.41h' as the 2014 toolbox sets it (the default for .vbb files)."),
+    ] = None,
     fppi: Annotated[float, typer.Option(help="False positives per image at which pedestrians count as found.")] = 0.316,
     resamples: Annotated[
         int, typer.Option(min=2, help="Resampled data sets, and exchanges of the permutation test.")
@@ -33,6 +52,7 @@ def compare(
 ) -> None:
     """Compare two sets of detections: miss rates, whether they differ, and whom one alone finds."""
     from alfnet.evaluation.comparing import compare_and_print
+    from alfnet.evaluation.subsets import parse_subset, read_subsets
     from alfnet.outputs import check_outputs, check_replaceable, json_with, starts_with
 
     if [str(path) for path in (ground_truth, first, second)].count("-") > 1:
@@ -49,6 +69,9 @@ def compare(
         second,
         iou=iou or [0.5, 0.75],
         protocol=protocol,
+        subsets=None if subsets is None else read_subsets(subsets),
+        more_subsets=[parse_subset(text) for text in subset or ()],
+        detection_width=detection_width,
         fppi=fppi,
         resamples=resamples,
         seed=seed,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,8 @@ def compare(
     iou: Numbers = (0.5, 0.75),
     protocol: str | Protocol | None = None,
     subsets: SubsetsLike | None = None,
+    more_subsets: SubsetsLike | None = None,
+    detection_width: str | None = None,
     images: Numbers | None = None,
     names: tuple[str, str] = ("A", "B"),
     fppi: float = FPPI,
@@ -94,22 +97,37 @@ def compare(
         result.differences["iou_0.50"]["reasonable"].interval
         [found.image for found in result.of("A")]   # whom A alone finds
 
-    Arguments as those of `evaluate`; fppi, resamples and seed as those of `alfnet.evaluation.compare`. Raises
+    Arguments as those of `evaluate`; fppi, resamples and seed as those of `alfnet.evaluation.compare`. Whom one alone finds
+    is told of the first subset: of `more_subsets`, which go before `subsets` (or the protocol's), where they are given.
+    detection_width: instead of the protocol's, "given", or "0.41h" as Caltech's toolbox of 2014 sets it. Raises
     AlfnetError for what is certainly wrong; what merely looks so is in the result's `warnings`.
     """
+    more = _subsets(more_subsets) or ()
+    chosen = _subsets(subsets)
+    aspect = None if detection_width is None else _aspect(detection_width)  # before anything is read
     truth, rules = _ground_truth(ground_truth, images, protocol)
+    if detection_width is not None:
+        rules = replace(rules, detection_aspect=aspect)
     return compare_detections(
         truth,
         _detections(first, truth),
         _detections(second, truth),
         names=names,
         iou_thresholds=_thresholds(iou),
-        subsets=_subsets(subsets),
+        subsets=[*more, *(rules.subsets if chosen is None else chosen)],
         protocol=rules,
         fppi=float(fppi),
         resamples=resamples,
         seed=seed,
     )
+
+
+def _aspect(width: str) -> float | None:
+    known = {"given": None, "0.41h": 0.41}
+    text = str(width).replace(" ", "")
+    if text not in known:
+        raise AlfnetError(f"detection width {shorten(width)}: expected given or 0.41h")
+    return known[text]
 
 
 def _numbers(given: Any, what: str, expected: str) -> Floats:

@@ -9,7 +9,11 @@ from pathlib import Path
 from rich.console import Console
 
 from alfnet.evaluation.api import compare
+from alfnet.evaluation.subsets import Subset
 from alfnet.files import write_json
+
+_MOST_PARTS = 4
+"""So many parts of a path make a name that is short enough."""
 
 
 def compare_and_print(
@@ -19,6 +23,9 @@ def compare_and_print(
     *,
     iou: Sequence[float],
     protocol: str | None,
+    subsets: Sequence[Subset] | None,
+    more_subsets: Sequence[Subset],
+    detection_width: str | None,
     fppi: float,
     resamples: int,
     seed: int,
@@ -26,13 +33,24 @@ def compare_and_print(
     page: Path | None,
     images: Path | None,
 ) -> None:
-    """Compare, print, and write what was asked for; warnings go to stderr.
+    """Compare, print, and write what was asked for; warnings go to stderr. Arguments: see `alfnet.compare`.
 
     Raises AlfnetError for files that are certainly wrong and for settings that cannot be.
     """
     names = _names(first, second)
     comparison = compare(
-        ground_truth, first, second, iou=iou, protocol=protocol, names=names, fppi=fppi, resamples=resamples, seed=seed
+        ground_truth,
+        first,
+        second,
+        iou=iou,
+        protocol=protocol,
+        subsets=subsets,
+        more_subsets=more_subsets,
+        detection_width=detection_width,
+        names=names,
+        fppi=fppi,
+        resamples=resamples,
+        seed=seed,
     )
     for warning in comparison.warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -50,8 +68,11 @@ def compare_and_print(
 
 
 def _names(first: Path, second: Path) -> tuple[str, str]:
-    """The shortest ends of the paths that differ."""
+    """What follows the folders that both lie in; of places far from each other the shortest ends that differ."""
     parts = [path.resolve().parts for path in (first, second)]
+    shared = next((place for place, pair in enumerate(zip(*parts, strict=False)) if pair[0] != pair[1]), 0)
+    if shared and max(map(len, parts)) - shared <= _MOST_PARTS:
+        return str(Path(*parts[0][shared:])), str(Path(*parts[1][shared:]))
     for length in range(1, min(map(len, parts)) + 1):
         ends = [str(Path(*part[-length:])) for part in parts]
         if ends[0] != ends[1]:

@@ -170,10 +170,11 @@ def evaluate_variant(
     `fold`: on the images of this part of a cross-validation alone. `protocol`: the benchmark whose rules hold. `subsets`:
     of the pedestrians, Reasonable first. Returns results, {"steps": {"1": {"iou_0.50": {subset: percent or None}, ...,
     "AP", "AP50", "AP75"}, ...}, "fusion": {"C1B1": {"iou_0.50": {...}, ...}, ...}, "intervals": {"1": {"iou_0.50":
-    {subset: {"low", "high", "standard_error"} or None}}}, "errors": {"1": {"iou_0.50": {kind: {"false_positives",
-    "misses", "miss_rate_if_mended"}}}}}, and the steps' thinned curves in rows of test step, IoU, subset, FPPI and miss rate.
-    Intervals are over resampled images (`alfnet.evaluation.bootstrap`), errors those of Reasonable
-    (`alfnet.evaluation.error_kinds`). Raises AlfnetError where step1.json is not there or a file is wrong.
+    {subset: {"low", "high", "standard_error"} or None}}, "C1B1": ..., ...}, "errors": {"1": {"iou_0.50": {kind:
+    {"false_positives", "misses", "miss_rate_if_mended"}}}}}, and the steps' thinned curves in rows of test step, IoU,
+    subset, FPPI and miss rate. Intervals are over resampled images (`alfnet.evaluation.bootstrap`), of the combinations
+    for Reasonable alone, which their table shows; errors are those of Reasonable (`alfnet.evaluation.error_kinds`).
+    Raises AlfnetError where step1.json is not there or a file is wrong.
     """
     steps = {int(number[1]): path for path in Path(folder).glob("step*.json") if (number := _STEP.match(path.name))}
     if 1 not in steps:
@@ -194,8 +195,9 @@ def evaluate_variant(
         }
         rows += [(step, *row) for row in curve_rows(rates, rules)]
     for path in sorted((Path(folder) / "fusion").glob("*.json")):
-        fused = evaluate(truth, read_detections(path, truth), iou, subsets, rules)
-        results["fusion"][path.stem] = _rounded(fused)
+        found = read_detections(path, truth)
+        results["fusion"][path.stem] = _rounded(evaluate(truth, found, iou, subsets, rules))
+        results["intervals"][path.stem] = _intervals(resampled(truth, found, iou, subsets[:1], rules))
     return results, rows
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from alfnet.errors import AlfnetError
 from alfnet.evaluation.miss_rate import SUBSETS, outside
 from alfnet.evaluation.outcomes import outcomes
+from alfnet.evaluation.protocol import find_protocol
 from alfnet.files import atomic_path, write_json, write_text
 from alfnet.params import Params
 from alfnet.reading.ground_truth import GroundTruth
@@ -73,6 +74,7 @@ def make_report(params: Params, *, root: Path) -> Report:
     sets = _detection_sets(params, results, root, ground_truth)
     find_image = image_finder(root / params.data.gallery_folder)
     reference = reference_variant(results)
+    protocol = find_protocol(params.evaluate.protocol)
     ablation = ablation_table(params, results)
     report = Report(results, ablation, all_tables(params, results, read_deployed(params, root)))
     frames = {
@@ -83,7 +85,14 @@ def make_report(params: Params, *, root: Path) -> Report:
     }
     with atomic_path(root / "report") as folder:
         explorer = write_explorer_data(
-            folder, sets, ground_truth, find_image, ious=IOUS, reference=reference, width=params.report.image_width
+            folder,
+            sets,
+            ground_truth,
+            find_image,
+            ious=IOUS,
+            protocol=protocol,
+            reference=reference,
+            width=params.report.image_width,
         )
         content = PageContent(
             params=params,
@@ -92,7 +101,7 @@ def make_report(params: Params, *, root: Path) -> Report:
             frames=frames,
             explorer=explorer,
             images=len(ground_truth.image_ids),
-            pedestrians=int((~outside(SUBSETS[0], ground_truth)).sum()),
+            pedestrians=int((~outside(SUBSETS[0], ground_truth, protocol)).sum()),
         )
         write_page(folder / "index.html", content)
         shown = next(_detection_sets(params, [one for one in results if one.name == reference], root, ground_truth))

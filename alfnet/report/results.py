@@ -6,7 +6,7 @@ import csv
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class Sample:
     """
 
     values: tuple[float | None, ...]
+    over_images: tuple[tuple[float, float] | None, ...] = field(default=(), compare=False)
+    """Of miss rates: per value the 95 % interval over resampled images, as far as it was computed."""
 
     @property
     def measured(self) -> list[float]:
@@ -197,8 +199,9 @@ def _read_variant(params: Params, name: str, root: Path) -> VariantResults:
     summary = _read(path, root, name, f"summarise@{name}")
     try:
         seeds = tuple(int(seed) for seed in summary["seeds"])
-        steps = {int(step): _samples(metrics) for step, metrics in summary["steps"].items()}
-        fusion = {key: _samples(metrics) for key, metrics in (summary.get("fusion") or {}).items()}
+        intervals = summary.get("intervals") or {}  # of an earlier version there may be none
+        steps = {int(step): _samples(metrics, intervals.get(step)) for step, metrics in summary["steps"].items()}
+        fusion = {key: _samples(metrics, intervals.get(key)) for key, metrics in (summary.get("fusion") or {}).items()}
         complete = (
             bool(seeds)
             and set(steps) == set(range(1, settings.steps + 1))
@@ -244,17 +247,22 @@ def _seeds(seeds: Sequence[int]) -> str:
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
-def _samples(metrics: dict[str, Any]) -> dict[str, Any]:
-    """The miss rates of a test step: {"iou_0.50": {subset: Sample or None}, ...}."""
+def _samples(metrics: dict[str, Any], intervals: dict[str, Any] | None) -> dict[str, Any]:
+    """The miss rates of a test step, with their intervals: {"iou_0.50": {subset: Sample or None}, ...}."""
     return {
-        key: {subset: _sample(stat) for subset, stat in subsets.items()}
+        key: {subset: _sample(stat, (intervals or {}).get(key, {}).get(subset)) for subset, stat in subsets.items()}
         for key, subsets in metrics.items()
         if key.startswith("iou_")
     }
 
 
-def _sample(stat: Any) -> Sample | None:
-    return None if stat is None else Sample(tuple(stat["values"]))
+def _sample(stat: Any, interval: Any = None) -> Sample | None:
+    if stat is None:
+        return None
+    if interval is None:
+        return Sample(tuple(stat["values"]))
+    bounds = zip(interval["low"]["values"], interval["high"]["values"], strict=True)
+    return Sample(tuple(stat["values"]), tuple(None if None in pair else pair for pair in bounds))
 
 
 def _read(path: Path, root: Path, name: str, stage: str) -> Any:

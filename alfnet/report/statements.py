@@ -2,11 +2,13 @@
 
 Each comparison is paired: the same seed gives both variants the same images in the same order and the same first
 weights where they share a network, so the difference is taken seed by seed. Its 95 % interval is Student's t. A table
-'shows' something only where that interval excludes zero.
+'shows' something only where that interval excludes zero. Rows of which one was measured once and the other with several
+seeds (an imported detector beside trained ones) have no pairs, and are not compared.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Iterable, Sequence
@@ -51,6 +53,11 @@ class Comparison:
         return statistics.fmean(self.differences)
 
     @property
+    def printed_mean(self) -> float:
+        """The mean difference as the sentences print it, by which the verdict goes, too: 0.004 points are none."""
+        return round(self.mean, 2)
+
+    @property
     def better(self) -> int:
         """With how many of the seeds the second is better."""
         return sum(difference > 0 for difference in self.differences)
@@ -67,24 +74,26 @@ class Comparison:
     @property
     def verdict(self) -> Verdict:
         """What may be said of the claim."""
+        if self.printed_mean == 0:
+            return "does not show"
         if self.interval is not None and self.interval[0] > 0:
             return "shows"
         if self.interval is not None and self.interval[1] < 0:
             return "shows the opposite"
-        return "points that way" if self.mean > 0 else "does not show"
+        return "points that way" if self.printed_mean > 0 else "does not show"
 
     def sentence(self) -> str:
         """Return the comparison as one sentence with its uncertainty."""
         means = f"{statistics.fmean(self.before):.2f} → {statistics.fmean(self.after):.2f} %"
-        size = f"{abs(self.mean):.2f} points {'lower' if self.mean > 0 else 'higher'}"
-        if round(self.mean, 2) == 0:
+        size = f"{abs(self.printed_mean):.2f} points {'lower' if self.printed_mean > 0 else 'higher'}"
+        if self.printed_mean == 0:
             size = "no difference"
         if self.interval is None:
             evidence = f"{means}, {size}; one seed, so no interval"
         else:
             low, high = self.interval
             seeds = f"better with {self.better} of {len(self.differences)} seeds"
-            evidence = f"{means}, {size}; 95 % interval {low:+.2f} to {high:+.2f}; {seeds}"
+            evidence = f"{means}, {size}; 95 % interval of the decrease {low:+.2f} to {high:+.2f}; {seeds}"
         return f"{self._opening()} at IoU {self.iou:g} ({evidence})."
 
     def _opening(self) -> str:
@@ -100,8 +109,8 @@ class Comparison:
 def comparisons(table: pd.DataFrame, iou: float = CLAIM_IOU) -> list[Comparison]:
     """Return the paper's comparisons that the ablation table has the rows for.
 
-    Two steps against one, for each backbone (the first variant of each); then the last test step against the first,
-    for each model of several steps.
+    Two steps against one, for each backbone (the first variants that have pairs); then the last test step against the
+    first, for each model of several steps. A row that was measured once has no pair among those of several seeds.
 
     Args:
         table: the ablation table (`Table.frame` or plots/ablation.csv): variant, backbone, steps, test_step, mr_50,
@@ -110,9 +119,10 @@ def comparisons(table: pd.DataFrame, iou: float = CLAIM_IOU) -> list[Comparison]
     """
     found: list[Comparison | None] = []
     for backbone in table["backbone"].drop_duplicates():
-        one, two = (_final(table, backbone, steps) for steps in (1, 2))
-        if one is not None and two is not None:
-            found.append(_compare(f"two steps are better than one with {backbone}", one, two, iou))
+        claim = f"two steps are better than one with {backbone}"
+        pairs = itertools.product(*(_finals(table, backbone, steps) for steps in (1, 2)))
+        compared = (_compare(claim, one, two, iou) for one, two in pairs)
+        found.append(next((comparison for comparison in compared if comparison is not None), None))
     for name in table["variant"].drop_duplicates():
         own = table[table["variant"] == name].sort_values("test_step", key=lambda column: column.astype(int))
         if len(own) > 1:
@@ -149,17 +159,26 @@ def statements(table: pd.DataFrame) -> list[str]:
     return [lead.sentence(), *(comparison.sentence() for comparison in found if comparison is not lead)]
 
 
-def _final(table: pd.DataFrame, backbone: str, steps: int) -> pd.Series | None:
+def _finals(table: pd.DataFrame, backbone: str, steps: int) -> list[pd.Series]:
+    """The rows of the last test step, of every variant with this backbone and number of steps."""
     rows = table[
         (table["backbone"] == backbone)
         & (table["steps"].astype(int) == steps)
         & (table["test_step"].astype(int) == steps)
     ]
-    return rows.iloc[0] if len(rows) else None
+    return [row for _, row in rows.iterrows()]
 
 
 def _compare(claim: str, first: pd.Series, second: pd.Series, iou: float) -> Comparison | None:
-    pairs = {seed: (_value(first, column), _value(second, column)) for seed, column in _seed_columns(first, iou)}
+    """None without a seed that has both figures, and where one row was measured once, the other with several seeds.
+
+    An imported detector's one figure stands under the first seed, with which it has nothing to do.
+    """
+    columns = _seed_columns(first, iou)
+    measured = [sum(_value(row, column) is not None for _, column in columns) for row in (first, second)]
+    if measured[0] != measured[1] and 1 in measured:
+        return None
+    pairs = {seed: (_value(first, column), _value(second, column)) for seed, column in columns}
     both = {seed: pair for seed, pair in pairs.items() if None not in pair}
     if not both:
         return None

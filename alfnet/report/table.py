@@ -76,6 +76,10 @@ class Table:
         """Whether a column holds no text."""
         return bool(self.rows) and not any(isinstance(row[index], str) for row in self.rows)
 
+    def text(self, cell: Cell) -> str:
+        """Return a cell as a person reads it; with its n where that is not the number of seeds."""
+        return format_cell(cell, len(self.seeds))
+
     def filled(self) -> list[int]:
         """The columns that hold something, all of them in a table without rows: dashes alone are not worth reading."""
         return [
@@ -115,7 +119,7 @@ class Table:
         """Return the table in GitHub's Markdown, caption and footer below; – for None, columns of None left out."""
         shown = self.filled()
         cells = {
-            self.columns[index].name: [format_cell(row[index]).replace("|", "\\|") for row in self.rows]
+            self.columns[index].name: [self.text(row[index]).replace("|", "\\|") for row in self.rows]
             for index in shown
         }
         align = ["right" if self.is_numeric(index) else "left" for index in shown]
@@ -126,7 +130,7 @@ class Table:
     def latex(self) -> str:
         r"""Return a LaTeX `table` with its caption (\usepackage{booktabs}); -- for None, columns of None left out."""
         shown = self.filled()
-        cells = pd.DataFrame([[escape_latex(format_cell(row[index])) for index in shown] for row in self.rows])
+        cells = pd.DataFrame([[escape_latex(self.text(row[index])) for index in shown] for row in self.rows])
         text = cells.to_latex(
             index=False,
             header=[escape_latex(self.columns[index].title) for index in shown] if self.rows else False,
@@ -147,11 +151,16 @@ def format_number(cell: Cell) -> str:
     return f"{cell:.2f}" if isinstance(cell, float) else str(cell)
 
 
-def format_cell(cell: Cell) -> str:
-    """Return a cell as a person reads it: '12.01', '12.01 ± 0.35' of several seeds, – for None."""
+def format_cell(cell: Cell, seeds: int = 1) -> str:
+    """Return a cell as a person reads it: '12.01', '12.01 ± 0.35' of several seeds, – for None.
+
+    seeds: of the run; a figure of fewer says so: '12.01 (n = 1)' is that of an imported detector, which has no seeds.
+    """
     text = format_number(cell)
     if isinstance(cell, Sample) and cell.deviation is not None:
-        return f"{text} ± {cell.deviation:.2f}"
+        text = f"{text} ± {cell.deviation:.2f}"
+    if isinstance(cell, Sample) and 0 < cell.n < seeds:
+        text = f"{text} (n = {cell.n})"
     return text or "–"
 
 

@@ -84,7 +84,8 @@ def ablation_table(params: Params, results: Sequence[VariantResults]) -> Table:
         paper_note += f"; here no row's are{on_other_data}"
     caption = (
         "MR: log-average miss rate in percent at IoU 0.5 and 0.75, Reasonable subset; lower is better. "
-        f"Test step: after how many of the model's steps the boxes are taken. {_seeds(params)}{_tested(params)}{paper_note}."
+        f"Test step: after how many of the model's steps the boxes are taken. "
+        f"{_seeds(params, results)}{_tested(params)}{paper_note}."
     )
     table = Table("ablation", columns, tuple(rows), caption, tuple(params.seeds))
     return replace(table, footer=tuple(statements(table.frame())))
@@ -144,7 +145,7 @@ def precision_table(params: Params, results: Sequence[VariantResults]) -> Table:
     caption = (
         "COCO's average precision in percent; higher is better. All annotated pedestrians count, whatever their height and "
         "visibility; ignore regions are crowds. Few pedestrians of the Reasonable subset make the miss rate coarse: then this "
-        f"says more. {_seeds(params)}".rstrip()
+        f"says more. {_seeds(params, results)}".rstrip()
     )
     return Table("precision", columns, tuple(rows), caption, tuple(params.seeds))
 
@@ -314,7 +315,7 @@ def caltech_table(params: Params, results: Sequence[VariantResults]) -> Table:
     rows += [(method, "published", None, None, *figures) for method, figures in paper_figures()["caltech"].items()]
     columns = (Column("method", "Method"), Column("source", "Source"), *_MEASURED, *_PAPER)
     caption = (
-        f"Caltech test set, Reasonable, last test step: miss rate in percent. {_seeds(params)}Ours by the protocol "
+        f"Caltech test set, Reasonable, last test step: miss rate in percent. {_seeds(params, results)}Ours by the protocol "
         f"{params.evaluate.protocol}. The paper's figures are those of its plots, which do not say whether the original or "
         "the new annotations were used; that of RPN+BF (7.3) is known from the new ones. What ALFNet was trained with there "
         "is not published."
@@ -392,11 +393,15 @@ def fusion_title(combination: str) -> str:
     return f"({scores}){boxes}" if scores else boxes
 
 
-def _seeds(params: Params) -> str:
+def _seeds(params: Params, results: Sequence[VariantResults] = ()) -> str:
+    """What the figures are means of; an imported detector among trained ones is not of the seeds."""
     n = len(params.seeds)
     if n == 1:
         return ""
-    return f"Mean ± standard deviation over {n} seeds; the CSV file has each seed's value. "
+    imported = [result.name for result in results if len(result.seeds) < n]
+    verb = "is" if len(imported) == 1 else "are"
+    apart = f"; {', '.join(imported)} {verb} imported and measured once (n = 1)" if imported else ""
+    return f"Mean ± standard deviation over {n} seeds{apart}; the CSV file has each seed's value. "
 
 
 def _has_paper(columns: Sequence[Column], rows: Sequence[tuple[Cell, ...]]) -> bool:
@@ -409,9 +414,9 @@ def _comparison(
     params: Params, results: Sequence[VariantResults], columns: Sequence[Column], rows: Sequence[tuple[Cell, ...]]
 ) -> str:
     if not _has_paper(columns, rows):
-        return f"{_seeds(params)}No row has the paper's settings, so none of its figures stands beside them."
+        return f"{_seeds(params, results)}No row has the paper's settings, so none of its figures stands beside them."
     note = (
-        f"{_seeds(params)}The paper's columns are published figures, measured on CityPersons val at full size "
+        f"{_seeds(params, results)}The paper's columns are published figures, measured on CityPersons val at full size "
         "(1024 × 2048)"
     )
     if params.data.name != "citypersons":

@@ -13,6 +13,9 @@ const STATES = ["false", "correct", "neither"]; // of a detection, as the data c
 const RATES = ["0.1", "0.316", "1"];
 const AT_ONCE = { images: 48, missed: 120, false: 120 };
 const CROP_HEIGHT = 210; // pixels of the screen
+// Where counts of pedestrians begin anew, as in alfnet/evaluation/comparison.py.
+const HEIGHTS = [50, 75, 100, 150];
+const VISIBLE_PARTS = [20, 65, 90];
 
 /** The keys of the page's address that belong to the explorer, with what is chosen at first. */
 function explorerState(index) {
@@ -84,7 +87,7 @@ function explorer(index) {
     const steps = await alfnetExplorer.load(number);
     const step = stepOf(set, wanted);
     const title = [set.name, ...(set.steps.length > 1 ? [`step ${step}`] : []), ...(hasSeeds ? [`seed ${set.seed}`] : [])].join(", ");
-    return { name: set.name, seed: set.seed, step, title, outcome: steps[step] };
+    return { number, name: set.name, seed: set.seed, step, title, outcome: steps[step] };
   }
   const seedsOf = (name) => index.sets.filter((set) => set.name === name).map((set) => set.seed);
   const hasSeeds = names.some((name) => seedsOf(name).length > 1);
@@ -99,16 +102,23 @@ function explorer(index) {
 
   /* What is in an image. */
 
+  /** The kind of a miss; "" for a pedestrian that is found. */
+  function missOf(side, i, truth) {
+    const [found, kind] = side.outcome.truths[place()][i].slice(2 * truth, 2 * truth + 2);
+    if (found >= side.threshold) return "";
+    return found >= 0 ? "low_score" : index.missKinds[kind]?.[0];
+  }
+
   /** The boxes of an image: [{drawn, kind, x, y, w, h, score, visible}]; `kind` of errors only. */
   function boxesOf(side, i) {
     const at = place();
     const boxes = [];
     index.images[i].truths.forEach(([x, y, w, h, ignored, visible], n) => {
-      const [found, kind] = side.outcome.truths[at][i].slice(2 * n, 2 * n + 2);
       const box = { x, y, w, h, visible, truth: n };
+      const kind = missOf(side, i, n);
       if (ignored) boxes.push({ ...box, drawn: "ignored" });
-      else if (found >= side.threshold) boxes.push({ ...box, drawn: "found" });
-      else boxes.push({ ...box, drawn: "missed", kind: found >= 0 ? "low_score" : index.missKinds[kind]?.[0] });
+      else if (kind === "") boxes.push({ ...box, drawn: "found" });
+      else boxes.push({ ...box, drawn: "missed", kind });
     });
     const flat = side.outcome.detections[i];
     for (let n = flat.length - stride; n >= 0; n -= stride) { // the best on top
@@ -305,6 +315,108 @@ function explorer(index) {
     });
   }
 
+  /* Two sets side by side. */
+
+  const pedestrians = index.images.map(({ truths }) => truths.filter((truth) => !truth[4]).length);
+  const known = new Map(); // what differences are worth, computed once for each two sets and IoU
+
+  function worthOf(first, second, images) {
+    const key = [first.number, first.step, second.number, second.step, place()].join(" ");
+    if (!known.has(key)) {
+      const [a, b] = [first, second].map((side) => rankingOf(side.outcome, place(), stride));
+      known.set(key, compareRankings(a, b, images, pedestrians, index.protocol));
+    }
+    return known.get(key);
+  }
+
+  /** What `alfnet compare` is to be asked for the same; its first IoU is the one by which pedestrians are found. */
+  function command(first, second) {
+    const file = ({ name, seed, step }) => `detections/${name}/${seed}/step${step}.json`;
+    const rate = state.get("score") === "" && state.get("rate") !== "0.316" ? ` --fppi ${state.get("rate")}` : "";
+    const iou = place() ? ` --iou ${index.ious[place()]}` : "";
+    return `alfnet compare ${file(first)} ${file(second)} --ground-truth cache/ground_truth.json${index.protocol.options}${iou}${rate}`;
+  }
+
+  /** How many pedestrians of these images each of two sets finds alone: [[name of the table, [[row, A alone, B alone], ...]], ...]. */
+  function foundAlone(first, second, images) {
+    const heights = rangeNames(HEIGHTS, "px").map((name) => [name, 0, 0]);
+    const parts = rangeNames(VISIBLE_PARTS, "%").map((name) => [name, 0, 0]);
+    const kinds = index.missKinds.map(([, name]) => [name, 0, 0]);
+    const total = { both: 0, alone: [0, 0], neither: 0 };
+    for (const i of images) {
+      index.images[i].truths.forEach(([, , , h, ignored, visible], n) => {
+        if (ignored) return;
+        const missed = [missOf(first, i, n), missOf(second, i, n)];
+        if (missed.every((kind) => kind === "")) total.both += 1;
+        else if (missed.every((kind) => kind !== "")) total.neither += 1;
+        else {
+          const finder = missed[0] === "" ? 0 : 1;
+          total.alone[finder] += 1;
+          heights[placeAmong(HEIGHTS, h)][1 + finder] += 1;
+          parts[placeAmong(VISIBLE_PARTS, visible)][1 + finder] += 1;
+          kinds[index.missKinds.findIndex(([kind]) => kind === missed[1 - finder])][1 + finder] += 1;
+        }
+      });
+    }
+    const tables = [["height", heights], ["visible part", parts], ["the other's error", kinds]];
+    return { total, tables: tables.map(([name, rows]) => [name, rows.filter(([, a, b]) => a + b)]) };
+  }
+
+  function compared() {
+    const node = control("compare");
+    node.replaceChildren();
+    node.hidden = sides.length < 2;
+    if (node.hidden) return;
+    const [first, second] = sides;
+    html(node, "h3", {}, `A: ${first.title}; B: ${second.title}`);
+    if (first.outcome.covered.some((covered, i) => covered !== second.outcome.covered[i])) {
+      html(node, "p", {}, "A and B were tested on different images, so their miss rates cannot be compared. Choose two of one seed.");
+      return;
+    }
+    const images = index.images.flatMap((_, i) => (first.outcome.covered[i] ? [i] : []));
+    const worth = worthOf(first, second, images);
+    if (!worth) {
+      html(node, "p", {}, "No pedestrian in the subset.");
+      return;
+    }
+    const signed = (value) => `${value < 0 ? "-" : "+"}${Math.abs(value).toFixed(2)}`;
+    const { a, b, low, high, p } = worth;
+    const table = html(html(node, "div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Both miss rates" }), "table", { id: "ex-rates" });
+    const line = (parent, tag, cells) => {
+      const row = html(parent, "tr");
+      cells.forEach((cell, i) => html(row, i ? tag : "th", i ? { class: "number" } : { scope: "row" }, cell));
+    };
+    line(html(table, "thead"), "th", ["Miss rate, %", "A", "B", "A − B", "95 % interval of A − B", "p"]);
+    line(html(table, "tbody"), "td", [`Reasonable, IoU ${index.ious[place()]}`, a.toFixed(2), b.toFixed(2), signed(a - b), `${signed(low)} to ${signed(high)}`, p.toFixed(3)]);
+    const shows = high < 0 ? "A misses fewer" : low > 0 ? "B misses fewer" : "";
+    html(node, "p", { class: "caption" },
+      `${shows ? `These images show that ${shows}: the interval excludes 0.` : "These images do not tell A and B apart: the interval holds 0."} ` +
+      `It is of A − B over ${images.length} images, drawn ${RESAMPLES.toLocaleString("en")} times with replacement, the same for A and B. p: how often a difference is ` +
+      "as large when A and B are exchanged on random images. Other trainings of the same variants are another matter: the seeds tell of those.");
+
+    const { total, tables } = foundAlone(first, second, images);
+    const each = state.get("score") !== "" ? `from the score ${(first.threshold / 1000).toFixed(3)}` : `at ${state.get("rate")} false positives per image each`;
+    html(node, "p", { id: "ex-alone" },
+      `Of ${count(first.outcome.pedestrians, "pedestrian", "pedestrians")}, ${each}: ${total.both} found by both, ${total.alone[0]} by A alone, ` +
+      `${total.alone[1]} by B alone, ${total.neither} by neither.`);
+    if (total.alone[0] + total.alone[1]) {
+      const beside = html(node, "div", { class: "beside" });
+      for (const [name, rows] of tables) {
+        const counts = html(beside, "table", { "data-counts": name });
+        line(html(counts, "thead"), "th", [name, "A alone", "B alone"]);
+        const body = html(counts, "tbody");
+        for (const row of rows) line(body, "td", row.map(String));
+      }
+      html(node, "p", { class: "caption" }, "They are shown below with the choice “missed by … alone” as the kind of error.");
+    }
+    if (images.length === index.images.length) { // the command knows of no folds
+      html(node, "p", { class: "caption" }, "The same in a terminal, for all subsets; --page and --images make a page of those that one alone finds. Scores are not rounded there, as they " +
+        "are here to thousandths, so that a count may be another by one or two:");
+      html(node, "pre", { id: "ex-command" }, command(first, second));
+    }
+    for (const scrolled of node.querySelectorAll(".scroll")) showScrolling(scrolled);
+  }
+
   let turnNumber = 0;
   async function update() {
     const mine = ++turnNumber;
@@ -321,6 +433,7 @@ function explorer(index) {
     const first = AT_ONCE[state.get("show")];
     const shown = listed.length > first ? `${count(listed.length, ...noun)}; the first ${first} are shown.` : `${count(listed.length, ...noun)} shown.`;
     control("totals").replaceChildren(...[...text, shown].flatMap((line, i) => (i ? [document.createElement("br"), line] : [line])));
+    compared();
     control("none").hidden = listed.length > 0;
     control("cards").replaceChildren();
     control("cards").className = state.get("show") === "images" ? "cards" : "cards crops";

@@ -23,9 +23,10 @@ import numpy.typing as npt
 import orjson
 
 from alfnet.evaluation.error_kinds import FALSE_POSITIVE_MEANINGS, MISS_MEANINGS, NAMES, error_kinds, near_boxes
-from alfnet.evaluation.matching import FALSE_POSITIVE
+from alfnet.evaluation.matching import FALSE_POSITIVE, rank
 from alfnet.evaluation.miss_rate import SUBSETS, outside
 from alfnet.evaluation.outcomes import Outcomes, all_outcomes
+from alfnet.evaluation.protocol import CITYPERSONS, Protocol
 from alfnet.images import read_image
 from alfnet.reading.ground_truth import GroundTruth
 from alfnet.reading.results_file import Detections
@@ -69,6 +70,7 @@ def write_explorer_data(
     find_image: FindImage,
     *,
     ious: Sequence[float] = (0.5, 0.75),
+    protocol: Protocol = CITYPERSONS,
     reference: str = "",
     width: int = IMAGE_WIDTH,
 ) -> ExplorerData:
@@ -80,6 +82,7 @@ def write_explorer_data(
         ground_truth: all images of all sets.
         find_image: where the images are.
         ious: thresholds from which a detection is correct.
+        protocol: the benchmark by whose rules detections are matched, and miss rates computed (Reasonable subset).
         reference: the name of the set to show first; "" takes the first.
         width: pixels to which larger images are scaled down; boxes keep the original's pixels.
     """
@@ -102,7 +105,7 @@ def write_explorer_data(
         ]
         return image.shape[1], image.shape[0], sizes[0], sizes[1]
 
-    counted = ~outside(SUBSETS[0], ground_truth)
+    counted = ~outside(SUBSETS[0], ground_truth, protocol)
     bytes_of_outcomes = 0
     listed = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -110,7 +113,7 @@ def write_explorer_data(
         try:
             for number, chosen in enumerate(sets, start=1):
                 listed.append({"name": chosen.name, "seed": chosen.seed, "steps": list(chosen.steps)})
-                bytes_of_outcomes += _write_outcomes(folder / "outcomes", number, chosen, ious, ids)
+                bytes_of_outcomes += _write_outcomes(folder / "outcomes", number, chosen, ious, protocol, ids)
             drawn = [each.result() for each in drawing]
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -121,6 +124,12 @@ def write_explorer_data(
         "missKinds": [[name, NAMES[name], MISS_MEANINGS[name]] for name in _MISSES],
         "falseKinds": [[name, NAMES[name], FALSE_POSITIVE_MEANINGS[name]] for name in _FALSE_POSITIVES],
         "sets": listed,
+        "protocol": {
+            "points": list(protocol.fppi_points),
+            "atOrAbove": protocol.at_or_above,
+            "floor": protocol.floor,
+            "options": _options(protocol),
+        },
         "images": [
             {
                 "name": _short_name(name, image_id),
@@ -139,16 +148,27 @@ def write_explorer_data(
 
 
 def _write_outcomes(
-    folder: Path, number: int, chosen: DetectionSet, ious: Sequence[float], ids: npt.NDArray[np.int64]
+    folder: Path,
+    number: int,
+    chosen: DetectionSet,
+    ious: Sequence[float],
+    protocol: Protocol,
+    ids: npt.NDArray[np.int64],
 ) -> int:
     """Write the outcomes of the set with a number from 1 on; return the bytes."""
     steps = {}
     for step, detections in chosen.steps.items():
-        outcomes = list(all_outcomes(chosen.ground_truth, detections, ious, SUBSETS[:1]))
+        outcomes = list(all_outcomes(chosen.ground_truth, detections, ious, SUBSETS[:1], protocol))
         steps[str(step)] = _step_data(outcomes, ids)
     text = f"alfnetExplorer.receive({number - 1},{orjson.dumps(steps).decode()});\n"
     (folder / f"{number:04d}.js").write_text(text, encoding="utf-8")
     return len(text)
+
+
+def _options(protocol: Protocol) -> str:
+    """What `alfnet compare` has to be told, so that it follows the protocol and begins with Reasonable."""
+    named = "" if protocol.name == CITYPERSONS.name else f" --protocol {protocol.name}"
+    return named + ("" if protocol.subsets[0] == SUBSETS[0] else f" --subset {SUBSETS[0].name}")
 
 
 def _truths(ground_truth: GroundTruth, image_id: int, counted: npt.NDArray[np.bool_]) -> list[list[int]]:
@@ -169,9 +189,11 @@ def _step_data(outcomes: Sequence[Outcomes], ids: npt.NDArray[np.int64]) -> dict
 
     detections: per image, flat, [x, y, w, h, score in thousandths, and per IoU state and kind]. truths: per IoU and image
     [score in thousandths at which it is found or -1, kind of miss]. A kind is its place in the index's list, -1 for none.
-    covered: per image, whether it is one of the set's. wrong, found: per IoU, of all images together, the sorted scores of
-    false positives and of found pedestrians. From them, images and pedestrians (their numbers) come false positives per
-    image and miss rate at any score.
+    covered: per image, whether it is one of the set's. order: of all images together, the images of the detections, best
+    first; those of an image stand in this order in `detections`, so that the page can draw curves as the protocol does,
+    which scores in thousandths do not tell. wrong, found: per IoU, of all images together, the sorted scores of false
+    positives and of found pedestrians. From them, images and pedestrians (their numbers) come false positives per image
+    and miss rate at any score.
     """
     detections, ground_truth = outcomes[0].detections, outcomes[0].ground_truth
     shared = near_boxes(ground_truth, detections)
@@ -186,12 +208,18 @@ def _step_data(outcomes: Sequence[Outcomes], ids: npt.NDArray[np.int64]) -> dict
     return {
         "detections": _flat(rows, _rows_by_image(detections.image_ids, ids, -detections.scores)),
         "truths": [_flat(columns, of_truths) for columns in truths],
+        "order": _places_of_images(ids, detections.image_ids[rank(detections, None)]),
         "covered": np.isin(ids, ground_truth.image_ids).astype(int).tolist(),
         "images": outcomes[0].images,
         "pedestrians": outcomes[0].pedestrians,
         "wrong": [np.sort(scores[one.states == FALSE_POSITIVE]).tolist() for one in outcomes],
         "found": [np.sort(values[values >= 0]).tolist() for values in found],
     }
+
+
+def _places_of_images(ids: npt.NDArray[np.int64], image_ids: npt.NDArray[np.int64]) -> list[int]:
+    order = np.argsort(ids, kind="stable")
+    return order[np.searchsorted(ids, image_ids, sorter=order)].tolist()
 
 
 def _thousandths(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

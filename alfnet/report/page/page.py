@@ -52,7 +52,7 @@ RENDERED = (
     "says anything about real streets. They were made easy so that minutes of training teach something: people wear "
     "strong colours on a muted street, and their heights were chosen where thin networks can learn them."
 )
-_SCRIPTS = ("state.js", "charts.js", "explorer.js", "main.js")
+_SCRIPTS = ("state.js", "charts.js", "compare.js", "explorer.js", "main.js")
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,10 @@ def _shown(table: Table) -> dict[str, Any]:
     for place, row in enumerate(table.rows):
         cells = [
             {
-                "text": format_cell(row[index]),
+                "text": table.text(row[index]),
                 "none": row[index] is None,
                 "best": best[n] is not None and format_number(row[index]) == best[n],
-                "seeds": _seed_values(table, row[index]),
+                "told": _told(table, row[index]),
             }
             for n, index in enumerate(shown)
         ]
@@ -142,12 +142,19 @@ def _shown(table: Table) -> dict[str, Any]:
     }
 
 
-def _seed_values(table: Table, cell: Any) -> str:
-    """What a Sample's tooltip says."""
-    if not isinstance(cell, Sample) or cell.n < 2:
+def _told(table: Table, cell: Any) -> str:
+    """What a Sample's tooltip says: each seed's value, and the interval that the images leave it."""
+    if not isinstance(cell, Sample):
         return ""
-    values = zip(table.seeds, cell.values, strict=False)
-    return ", ".join(f"seed {seed}: {value:.2f}" for seed, value in values if value is not None)
+    said = []
+    for place, value in enumerate(cell.values):
+        if value is None:
+            continue
+        parts = [f"seed {table.seeds[place]}: {value:.2f}"] if cell.n > 1 else []
+        if place < len(cell.over_images) and (interval := cell.over_images[place]) is not None:
+            parts.append(f"over images: {interval[0]:.2f} to {interval[1]:.2f}")
+        said.append(", ".join(parts))
+    return "; ".join(filter(None, said))
 
 
 def _best(table: Table, index: int) -> str | None:
@@ -177,6 +184,12 @@ def _explorer_text(explorer: ExplorerData) -> str:
     index = explorer.index
     shown, sets = len(index["images"]), len(index["sets"])
     pictured = sum(image["has"] for image in index["images"])
+    beside = (
+        "Another variant, seed or test step beside it gives both miss rates, what their difference is worth, and whom one "
+        "alone finds. "
+        if sets > 1 or len(index["sets"][0]["steps"]) > 1
+        else ""
+    )
     sizes = (
         f"Thumbnails ({_megabytes(explorer.bytes_of_thumbnails)} in all) load as you scroll, an image "
         f"({_megabytes(explorer.bytes_of_images / max(1, pictured))}) when it is enlarged or cropped, the detections "
@@ -185,7 +198,7 @@ def _explorer_text(explorer: ExplorerData) -> str:
     return (
         f"All {shown:,} validation images. {sizes} At first, detections are shown down to the score that gives "
         f"{FALSE_POSITIVES_PER_IMAGE:g} false positives per image over all of them, which makes variants comparable; or "
-        "choose a score of your own. The address keeps what you choose: copy it to show somebody else the same."
+        f"choose a score of your own. {beside}The address keeps what you choose: copy it to show somebody else the same."
     )
 
 
@@ -202,7 +215,8 @@ def _data(content: PageContent) -> dict[str, Any]:
         "ious": [f"{iou:g}" for iou in ious],
         "missRates": {
             result.name: {
-                str(step): {f"{iou:g}": _rates(result, step, iou, subsets) for iou in ious} for step in result.steps
+                str(step): {f"{iou:g}": _rates(result, step, iou, subsets, len(content.params.seeds)) for iou in ious}
+                for step in result.steps
             }
             for result in content.results
         },
@@ -230,9 +244,9 @@ def _meaning(subset: Subset) -> str:
     return SUBSET_MEANINGS[subset.name] if subset in SUBSETS else subset_meaning(subset)
 
 
-def _rates(result: VariantResults, step: int, iou: float, subsets: Sequence[str]) -> dict[str, str]:
+def _rates(result: VariantResults, step: int, iou: float, subsets: Sequence[str], seeds: int) -> dict[str, str]:
     """The miss rates of a test step as they are printed, by subset."""
-    return {subset: format_cell(result.miss_rate(step, iou, subset)) for subset in subsets}
+    return {subset: format_cell(result.miss_rate(step, iou, subset), seeds) for subset in subsets}
 
 
 def _curves(result: VariantResults, ious: Sequence[float]) -> dict[str, Any]:
