@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -209,3 +215,42 @@ def test_the_full_size_profile(shared: Path, tmp_path: Path, monkeypatch: pytest
     np.testing.assert_array_equal(written.rows, real.rows)
     path = tmp_path / "rendered" / "leftImg8bit" / "val" / real.city / real.file_name
     assert cv2.imread(str(path)).shape == (1024, 2048, 3)
+
+
+@pytest.mark.costly
+def test_the_workers_end_when_the_parent_alone_is_killed(tmp_path: Path) -> None:
+    """As the system kills a process when memory runs out; a pool of Python's would wait for ever."""
+    program = (
+        "from pathlib import Path; from alfnet.annotations.rendered import render_from_settings\n"
+        "from alfnet.params import SyntheticSettings\n"
+        "if __name__ == '__main__':\n"
+        "    settings = SyntheticSettings(seed=1, height=256, width=512, train_images=400, val_images=1, layout=None)\n"
+        "    render_from_settings(settings, Path('out'))\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    parent = subprocess.Popen(
+        [sys.executable, "program.py"], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    group = parent.pid
+    try:
+        deadline = time.monotonic() + 60
+        while not any(tmp_path.rglob("*.png")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.kill(parent.pid, signal.SIGKILL)
+        parent.wait()
+        deadline = time.monotonic() + 20
+        while _lives(group) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not _lives(group)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+
+
+def _lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

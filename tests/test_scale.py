@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests import throwaway
+from tests.tiny import write_params
 from tools.scale import arithmetic
 from tools.scale.__main__ import main
-from tools.scale.document import _whole, document
+from tools.scale.document import WHOLE, _killed, _whole, document
 from tools.scale.measure import run
 
 
@@ -69,6 +72,8 @@ def test_the_document_tells_what_was_measured_and_what_was_not(root: Path, monke
     assert "| rendering | 8.0 s | 9.0 s | 4 images | 2.00 s | 1.00 GiB | 1.0 |" in text
     assert "| rendering, 3,475 images | 115.8 min |" in text  # 3,475 x 2 s / 60
     assert "| resume | not run | | | | | |" in text
+    assert "\n- rendering: 115.8 min of processors, shared by two processes\n\nThe other stages" in text
+    assert "- detection" not in text
     assert "| rendered images: 3,475 x 1.00 MB | 3.48 GB |" in text or "| 3.47 GB |" in text
     assert "| decoded images: 2,112 x 6,291,456 bytes, once for all trainings | 13.29 GB |" in text
 
@@ -80,6 +85,63 @@ def test_a_bound_of_an_update_is_what_it_took_with_the_start() -> None:
     assert _whole({"training": {"rows": rows}}) == [
         f"| one training of mobilenet, 2 steps, 15,000 updates, here | {80 * 15_000 / 86400:.0f} days |"
     ]
+
+
+def test_what_a_kill_costs_is_said_with_the_figures_of_the_table(root: Path) -> None:
+    """The document's own paragraph is what the command writes of the document's own table."""
+    text = (root / "docs/scale.md").read_text()
+    minutes = {}
+    for what in WHOLE:
+        (found,) = re.findall(rf"^\| {what}, [\d,]+ images \| ([\d.]+) min \|$", text, re.MULTILINE)
+        minutes[what] = float(found)
+    wanted = _killed(minutes, arithmetic.read_gpu(root / "docs" / "gpu.md"))
+    assert len([line for line in wanted if line.startswith("- ")]) == 3
+    assert "\n".join(wanted) in text
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.long
+@pytest.mark.pipeline
+def test_a_killed_rendering_leaves_nothing_half_written(root: Path, tmp_path: Path) -> None:
+    """Killed between two images there is no data set; run again it has the bytes of an uninterrupted one."""
+    environment = throwaway.environment(root)
+    command = [sys.executable, str(root / "stages/dataset.py"), "synthetic"]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    for folder in (killed, whole):
+        folder.mkdir()
+        write_params(folder / "params.yaml", synthetic__synthetic__train_images=60)
+    unfinished = killed / ".scratch/unfinished"
+    run(command, killed, environment, log=tmp_path / "log", stop=lambda: any(unfinished.rglob("*.png")))
+    assert any(unfinished.rglob("*.png")), "killed after its end"
+    assert not (killed / "data/synthetic").exists()
+    for folder in (killed, whole):
+        run(command, folder, environment, log=tmp_path / "log")
+    assert len(contents(whole / "data")) == 60 + 4 + 2
+    assert contents(killed / "data") == contents(whole / "data")
+    assert not list(unfinished.iterdir())
+
+
+@pytest.mark.long
+@pytest.mark.pipeline
+def test_a_killed_detection_leaves_nothing_half_written(clone: Path) -> None:
+    """Killed among the files that it writes, the detections are those of before; run again it has the same bytes."""
+    command = [sys.executable, "stages/detect.py", "mobilenet-2s", "1"]
+    found, unfinished = clone / "detections/mobilenet-2s/1", clone / ".scratch/unfinished"
+    before = contents(found)
+    module = clone / "alfnet/detection/run.py"
+    code, line = module.read_text(), '        (temporary / "fusion").mkdir(parents=True)\n'
+    assert line in code
+    module.write_text(code.replace(line, f"{line}        import os\n\n        os.kill(os.getpid(), 9)\n"))
+    assert throwaway.run(*command, cwd=clone, check=False).returncode == -9
+    assert list(unfinished.glob(".1.tmp-*/fusion"))
+    assert contents(found) == before
+    module.write_text(code)
+    throwaway.run(*command, cwd=clone)
+    assert contents(found) == before
+    assert not list(unfinished.iterdir())
 
 
 def test_measurements_are_not_overwritten_by_nothing(

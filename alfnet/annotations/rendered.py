@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import re
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -249,7 +250,7 @@ def _mapping(workers: int) -> Iterator[Callable[[Callable[[_Task], np.ndarray], 
         return
     # spawn: a forked child would inherit the state of threads that don't exist in it.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_the_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_the_parent) as pool:
         try:
             yield lambda function, tasks: pool.map(function, tasks, chunksize=4)
         except BaseException:
@@ -257,5 +258,14 @@ def _mapping(workers: int) -> Iterator[Callable[[Callable[[_Task], np.ndarray], 
             raise
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _end_with_the_parent() -> None:
+    """Leave Ctrl-C to the parent, and end when it was killed, which ends no pool."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_wait_for_the_parent, daemon=True).start()
+
+
+def _wait_for_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -18,12 +18,19 @@ from tools.scale.arithmetic import (
     seconds_of_all,
     trainings,
 )
-from tools.scale.stages import PARTS
+from tools.scale.stages import NETWORKS, PARTS
 
 TRAIN_IMAGES, ALL_TRAIN, ALL_VAL = 2112, 2975, 500
 """CityPersons' training images with a pedestrian to train on, all training images, and all test images."""
 PIXELS = TEST_SIZE[0] * TEST_SIZE[1] * 3
 DEVICES = (1, 8, 30)
+WHOLE = {
+    "rendering": ALL_TRAIN + ALL_VAL,
+    "decoded images": TRAIN_IMAGES,
+    "detection, mobilenet": ALL_VAL,
+    "detection, resnet50": ALL_VAL,
+}
+"""Images of the stages whose cost grows with their number."""
 
 
 def document(measured: Mapping[str, Any] | None, gpu: Gpu, machine: str) -> str:
@@ -34,7 +41,7 @@ def document(measured: Mapping[str, Any] | None, gpu: Gpu, machine: str) -> str:
         "Written by `python -m tools.scale` (`make scale`): stages run on a sample at full size on this machine, operations are",
         "counted by torch's own counter, and hours follow from what [make gpu measured](gpu.md).",
         "",
-        *(_stages(measured, machine) if measured else []),
+        *(_stages(measured, machine, gpu) if measured else []),
         *_operations(gpu),
         *_hours(gpu),
         *_memory(gpu),
@@ -43,7 +50,7 @@ def document(measured: Mapping[str, Any] | None, gpu: Gpu, machine: str) -> str:
     return "\n".join(text).rstrip() + "\n"
 
 
-def _stages(measured: Mapping[str, Any], machine: str) -> list[str]:
+def _stages(measured: Mapping[str, Any], machine: str, gpu: Gpu) -> list[str]:
     sample = measured["sample"]
     parts = measured["parts"]
     text = [
@@ -83,23 +90,23 @@ def _stages(measured: Mapping[str, Any], machine: str) -> list[str]:
             *whole,
             "",
         ]
-    return text
+    return [*text, *_killed(_minutes(parts), gpu)]
+
+
+def _minutes(parts: Mapping[str, Any]) -> dict[str, float]:
+    """Processor minutes for all images of the stages whose cost grows with them; the annotations' is that of starting."""
+    rows = {row["what"]: row for part in parts.values() for row in part["rows"]}
+    return {
+        what: rows[what]["processor"] / rows[what]["number"] * number / 60
+        for what, number in WHOLE.items()
+        if what in rows
+    }
 
 
 def _whole(parts: Mapping[str, Any]) -> list[str]:
-    """The stages whose cost grows with the images, for all of them; the annotations' is that of starting, on a sample."""
-    numbers = {
-        "rendering": ALL_TRAIN + ALL_VAL,
-        "decoded images": TRAIN_IMAGES,
-        "detection, mobilenet": ALL_VAL,
-        "detection, resnet50": ALL_VAL,
-    }
+    """Rows of what all images and a whole training take here."""
     rows = {row["what"]: row for part in parts.values() for row in part["rows"]}
-    found = [
-        f"| {what}, {number:,} images | {rows[what]['processor'] / rows[what]['number'] * number / 60:.1f} min |"
-        for what, number in numbers.items()
-        if what in rows
-    ]
+    found = [f"| {what}, {WHOLE[what]:,} images | {minutes:.1f} min |" for what, minutes in _minutes(parts).items()]
     for backbone in ("mobilenet", "resnet50"):
         if row := rows.get(f"training, {backbone}, further updates of 20 images"):
             # What the first update took together with the start is a bound, too: other programs slow either run down.
@@ -107,6 +114,25 @@ def _whole(parts: Mapping[str, Any]) -> list[str]:
             days = min(row["processor"] / row["number"], first) * published().train.updates / 86400
             found.append(f"| one training of {backbone}, 2 steps, 15,000 updates, here | {days:.0f} days |")
     return found
+
+
+def _killed(minutes: Mapping[str, float], gpu: Gpu) -> list[str]:
+    """What a kill costs each stage at most; `minutes`: processor minutes for all images (`_minutes`)."""
+    text = [
+        "Killed, a training goes on from its last checkpoint, and decoding after the images that it has written. Rendering and the",
+        "detection of a split begin anew: what they make stands in `.scratch/unfinished` or in memory until all of it is there, and",
+        "then takes its place by a rename, as one folder; the next stage clears what a killed one left. So nothing half-written is",
+        "ever taken for a result, and the most that a kill costs is the whole of the stage",
+    ]
+    costs = []
+    if "rendering" in minutes:
+        costs.append(f"- rendering: {minutes['rendering']:.1f} min of processors, shared by two processes")
+    for backbone in NETWORKS:
+        if (here := minutes.get(f"detection, {backbone}")) is not None:
+            there = gpu.detection[backbone, 2] * ALL_VAL
+            costs.append(f"- detection, {backbone}: {here:.1f} min of processors here, {there:.0f} s on the {gpu.name}")
+    text[-1] += ":" if costs else "."
+    return [*text, "", *costs, *[""] * bool(costs), "The other stages take seconds.", ""]
 
 
 def _operations(gpu: Gpu) -> list[str]:
