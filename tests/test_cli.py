@@ -104,6 +104,63 @@ def test_check_and_prune_find_what_removed_variants_left_and_nothing_else(folder
     assert (folder / "elsewhere/models/gone/model.safetensors").exists()
 
 
+def test_check_and_prune_find_what_removed_seeds_left_and_nothing_else(folder):
+    """Six seeds, then three: `summarise` and `report` depend on whole folders, in which the others' results still lie."""
+    write_params(folder / "params.yaml", seeds=[1, 2, 3])
+    network().save(folder / "one.safetensors")
+    weights, log = (folder / "one.safetensors").read_bytes(), b"step\tloss\n1\t0.5\n"
+    written = {
+        "models/%s/%d/model.safetensors": weights,
+        "models/%s/%d/snapshots/100.safetensors": weights,
+        "models/%s/%d/snapshots/kept.json": b'{"updates": [100]}',
+        "detections/%s/%d/step1.json": b"[]",
+        "detections/%s/%d/positives.json": b'{"ground_truths": 3}',
+        "validation/%s/%d/tested.json": b'{"weights": "model.safetensors"}',
+        "evaluation/%s/%d/results.json": b'{"steps": {}}',
+        "evaluation/%s/%d/curves.csv": b"test_step,iou\n",
+        "deploy/%s/%d/report.json": b'{"miss_rates": {}}',
+        "metrics/deploy/%s/%d.json": b'{"int8_mr_50": 10.0}',
+        "plots/training/%s/%d/train/loss/total.tsv": log,
+        "plots/training/%s/%d/metrics.json": b'{"step": 3}',
+        "timings/%s/%d.json": b'{"seconds_per_image": 0.1}',
+    }
+    names = {seed: [name % ("resnet50-1s", seed) for name in written] for seed in (3, 4, 12)}
+    mine = {
+        "models/resnet50-1s/best/model.safetensors": weights,  # no seed
+        "models/resnet50-1s/04/model.safetensors": weights,  # not as a stage writes it
+        "models/resnet50-1s/5.safetensors": weights,
+        "models/resnet50-1s/4/notes.txt": b"mine",
+        "evaluation/resnet50-1s/4/results-2018.json": b'{"steps": {}}',
+        "evaluation/resnet50-1s/4/curves.csv.bak": b"test_step,",
+        "metrics/resnet50-1s.json": b'{"mr_50": 10.0}',
+        "metrics/deploy/resnet50-1s/4.txt": b"mine",
+        "timings/timings.csv": b"variant",
+        "summaries/resnet50-1s/summary.json": b'{"seeds": [1]}',
+        "outside/model.safetensors": weights,
+    }
+    for seed, listed in names.items():
+        for name, content in [*zip(listed, written.values(), strict=True), *(mine.items() if seed == 4 else ())]:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+    (folder / "models/resnet50-1s/6").symlink_to(folder / "outside")
+
+    said = alfnet("check", cwd=folder)
+    assert (
+        "outputs of variants or seeds that params.yaml does not have: models/resnet50-1s/12/model.safetensors" in said
+    )
+    assert "and 21 more" in said
+    assert "remove them with: alfnet prune" in said
+    assert set(alfnet("prune", "--dry-run", cwd=folder).splitlines()) == {*names[4], *names[12]}
+    assert "removed 26 files" in alfnet("prune", "--yes", cwd=folder)
+    assert not any((folder / name).exists() for name in names[4] + names[12])
+    assert {name: (folder / name).read_bytes() for name in mine} == mine
+    assert all((folder / name).exists() for name in names[3])
+    assert not (folder / "evaluation/resnet50-1s/12").exists()
+    assert (folder / "models/resnet50-1s/6/model.safetensors").exists()
+    assert "alfnet prune" not in alfnet("check", cwd=folder)
+    assert alfnet("prune", "--yes", cwd=folder) == "nothing to remove\n"
+
+
 @pytest.mark.slow
 def test_data_commands_from_scenes_to_ground_truth(folder):
     alfnet("data", "synthetic", "--out", "scenes", "--train-images", "2", "--val-images", "1", cwd=folder)

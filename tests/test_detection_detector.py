@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
@@ -24,12 +25,14 @@ from alfnet.boxes.coding import step_boxes
 from alfnet.detection import run
 from alfnet.detection.backend import BACKENDS, TorchBackend, padded_size, torch_device
 from alfnet.detection.detections import Detections
-from alfnet.detection.detector import Detector, as_bgr, published_settings
+from alfnet.detection.detector import Detector, as_bgr, default_weights, published_settings
 from alfnet.detection.postprocess import select
 from alfnet.detection.tiles import merge_tiles, tile_grid
 from alfnet.detection.timing import doubts, measure
 from alfnet.errors import AlfnetError
+from alfnet.export.settings import METADATA_KEY
 from alfnet.network.alfnet import normalise
+from alfnet.network.file_origin import stamp
 from alfnet.network.origin import KEY, describe
 from alfnet.params import load_params
 from tests.test_training_train import network
@@ -322,6 +325,41 @@ def test_loading_says_once_what_it_was_trained_on(weights: Path, caplog: pytest.
     assert "never seen a photograph" in caplog.text
     assert "does not say" in describe({})
     assert "CityPersons" in describe({"release": "2018"})
+
+
+def test_loading_says_the_miss_rates_that_the_pipeline_measured(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are not in the file: it is written before anything is measured."""
+    path = tmp_path / "models" / "mobilenet-2s" / "1" / "model.safetensors"
+    path.parent.mkdir(parents=True)
+    network().save(path, extra={KEY: json.dumps({"data_set": "synthetic", "rendered": True})})
+    (tmp_path / "metrics").mkdir()
+    metrics = tmp_path / "metrics" / "mobilenet-2s.json"
+    metrics.write_text(json.dumps({"mr_50": 12.31, "mr_75": 25.91}))
+    Detector.load(path, device="cpu")
+    rates = "12.31 % at IoU 0.50, 25.91 % at IoU 0.75"
+    (said,) = caplog.messages
+    assert said.endswith(f"; miss rate: {rates} (metrics/mobilenet-2s.json: mean over its seeds, last step)")
+    # Of a stamped file they are said once, as they stand in it.
+    stamp(path, metrics, path.with_name("stamped.safetensors"))
+    Detector.load(path.with_name("stamped.safetensors"), device="cpu")
+    assert caplog.messages[1].count("miss rate") == 1
+    assert rates in caplog.messages[1]
+
+
+def test_loading_says_the_miss_rates_of_an_exported_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = onnx.load(str(default_weights().with_suffix(".onnx")))
+    (entry,) = (each for each in model.metadata_props if each.key == METADATA_KEY)
+    description = json.loads(entry.value)
+    for rates, end in (("7 % at IoU 0.50 (metrics/a.json)", "; miss rate: 7 % at IoU 0.50 (metrics/a.json)"), (3, "")):
+        description["extra"] = {KEY: json.dumps({"data_set": "synthetic"}), "miss_rates": rates}
+        entry.value = json.dumps(description)
+        path = tmp_path / f"{type(rates).__name__}.onnx"
+        onnx.save(model, str(path))
+        caplog.clear()
+        loaded = Detector.load(path, device="cpu")
+        assert caplog.messages == [f"{path}: {describe(loaded.backend.trained_on)}{end}"]  # type: ignore[attr-defined]
 
 
 def test_devices_that_are_not_there() -> None:

@@ -11,8 +11,10 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from alfnet.detection.detector import Detector, default_weights, published_settings
+from alfnet.detection.postprocess import Selection
 from alfnet.detection.stream import Summary
 from alfnet.errors import AlfnetError
 from alfnet.export.settings import METADATA_KEY, ExportSettings
@@ -104,8 +106,59 @@ def test_boxes_are_of_the_image_as_it_is(detector: Detector) -> None:
     small = detector(framed, bgr=True)
     assert len(whole.boxes)
     kept = len(whole.boxes)
-    np.testing.assert_allclose(np.minimum(small.boxes[:kept] / scale, [600, 720, 600, 720]), whole.boxes, atol=1e-3)
-    np.testing.assert_array_equal(small.scores[:kept], whole.scores)
+    expected = np.minimum(small.boxes / scale, [599, 719, 599, 719])
+    inside = (expected[:, 2:] > expected[:, :2]).all(axis=1)  # others lie in the grey of the frame
+    np.testing.assert_allclose(expected[inside], whole.boxes, atol=1e-3)
+    np.testing.assert_array_equal(small.scores[inside], whole.scores)
+    assert kept == inside.sum()
+
+
+@pytest.mark.parametrize(("height", "width"), [(512, 512), (250, 900), (700, 300)])
+def test_boxes_are_clipped_to_the_last_pixel_and_none_is_in_the_grey(height: int, width: int) -> None:
+    """As `Detections.boxes` promises, also of images that do not have the frame's shape."""
+    boxes: list[list[float]] = []
+
+    class Fixed(Detector):
+        def _select(self, *_: Any) -> Selection:
+            return Selection(torch.tensor(boxes), torch.linspace(0.9, 0.5, len(boxes)))
+
+    loaded = Detector.load(device="cpu")
+    fixed = Fixed(loaded.backend, loaded.settings, frame=loaded.frame)
+    scale = shrink_to_frame(np.zeros((height, width, 3), np.uint8), 192, 384)[1]
+    right, bottom = width * scale, height * scale  # of the image in the frame
+    boxes += [[5, 5, right / 2, bottom / 2], [10, 10, 383, 191]]
+    if right < 380:
+        boxes += [[right + 1, 20, 383, 100]]
+    if bottom < 190:
+        boxes += [[20, bottom + 1, 60, 191]]
+    assert len(boxes) == 3
+    found = fixed(np.zeros((height, width, 3), np.uint8))
+    wanted = np.minimum(np.array(boxes[:2]) / scale, [width - 1, height - 1] * 2)
+    assert (wanted[1, 2:] == [width - 1, height - 1]).any()
+    np.testing.assert_allclose(found.boxes, wanted, rtol=1e-5)
+    np.testing.assert_allclose(found.scores, [0.9, 0.7])
+
+
+def test_large_parts_are_said_to_be_shrunk(
+    detector: Detector, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the detector in the box parts of twice the frame's size are as large as is of use."""
+
+    def nothing(self: Detector, images: np.ndarray) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        return [torch.zeros(len(images), 0, 4)] * 3, [torch.zeros(len(images), 0)] * 2
+
+    monkeypatch.setattr(Detector, "_predict", nothing)
+    image = np.zeros((400, 800, 3), np.uint8)
+    for tile in ((192, 384), (384, 768), (200, 768)):
+        detector(image, tile=tile)
+    assert not caplog.messages
+    for _ in range(2):
+        detector(np.zeros((500, 900, 3), np.uint8), tile=(400, 800))
+    (said,) = caplog.messages
+    assert said == (
+        "--tile 800x400: this detector shrinks every part into 384 x 192 px; for smaller people give parts of that size or "
+        "twice that, --tile 768x384"
+    )
 
 
 def test_an_exported_file_is_looked_through_likewise(
@@ -156,7 +209,7 @@ def test_a_file_of_one_size_takes_what_fits_into_it(detector: Detector, tmp_path
         exported = Detector.load(exported_for_size(tmp_path / "model.onnx", *size), device="cpu", score=0.0)
         found, expected = exported(pixels, bgr=True), detector(pixels, bgr=True)
         np.testing.assert_allclose(found.boxes[0], expected.boxes[0], atol=tolerance)
-        assert (found.boxes[:, 2:] <= [pixels.shape[1], pixels.shape[0]]).all()
+        assert (found.boxes[:, 2:] <= [pixels.shape[1] - 1, pixels.shape[0] - 1]).all()
     narrow = Detector.load(exported_for_size(tmp_path / "model.onnx", 128, 384), device="cpu")
     with pytest.raises(AlfnetError, match=r"at most 384 x 128 px .*, not 384 x 192 \(the frame into which it shrinks"):
         narrow(large)

@@ -7,6 +7,10 @@ import json
 import os
 import re
 import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,7 +30,8 @@ from alfnet.detection import sources as sources_module
 from alfnet.detection import stream
 from alfnet.detection.backend import TorchBackend
 from alfnet.detection.detector import Detector, published_settings
-from alfnet.detection.saving import Save
+from alfnet.detection.postprocess import Selection
+from alfnet.detection.saving import Result, Save
 from alfnet.detection.sources import find_sources
 from alfnet.detection.stream import detect_sources
 from alfnet.detection.video import Frame, VideoReader, VideoWriter
@@ -544,6 +549,77 @@ def test_nothing_waits_without_end_and_little_is_in_memory(detector: Detector, t
         stream._read_all, stream.Saver = original, saver  # type: ignore[misc]
     assert summary.images == written == 60
     assert ahead <= 24
+
+
+@pytest.mark.parametrize(("most", "alive_at_most"), [(10**9, None), (3 * 4096, 9), (1, 5)])
+def test_what_waits_is_few_pixels(
+    detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, alive_at_most: int | None
+) -> None:
+    """Of large images few are alive at once: made, waiting, looked at, waiting to be written, and written."""
+    lock = threading.Lock()
+    alive = peak = 0
+    order: list[str] = []
+
+    def gone() -> None:
+        nonlocal alive
+        with lock:
+            alive -= 1
+
+    def images(_: object) -> Iterator[stream._Read]:
+        nonlocal alive, peak
+        for number in range(40):
+            pixels = np.zeros((64, 64, 3), np.uint8)
+            weakref.finalize(pixels, gone)
+            with lock:
+                alive += 1
+                peak = max(peak, alive)
+            yield stream._Read(sources_module.Source("image", f"{number}.png"), pixels)
+            del pixels
+
+    class Slow(stream.Saver):
+        def add(self, result: Result) -> None:
+            time.sleep(0.005)
+            order.append(result.source)
+
+    def nothing(self: Detector, images: np.ndarray, **_: object) -> list[Selection]:
+        return [Selection(torch.zeros(0, 4), torch.zeros(0)) for _ in images]
+
+    monkeypatch.setattr(Detector, "detect_batch", nothing)
+    monkeypatch.setattr(stream, "_PIXELS_WAITING", most)
+    monkeypatch.setattr(stream, "_read_all", images)
+    monkeypatch.setattr(stream, "Saver", Slow)
+    (tmp_path / "o").mkdir()
+    summary = stream.Summary()
+    found = sources_module.Sources([sources_module.Source("image", "x.png")])
+    stream._run(detector, found, tmp_path / "o", [Save.coco], 1, None, False, summary)
+    assert order == [f"{number}.png" for number in range(40)]
+    assert summary.images == 40
+    if alive_at_most is None:
+        assert peak > 12  # small images are read ahead
+    else:
+        assert peak <= alive_at_most
+
+
+def test_an_error_of_the_reader_or_the_writer_ends_the_run_where_large_images_wait(
+    detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for room that nobody makes."""
+    for name in "abcdef":
+        put(tmp_path / f"in/{name}.png")
+    monkeypatch.setattr(stream, "_PIXELS_WAITING", 1)
+
+    def full(path: Path, image: np.ndarray) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as changed:
+        changed.setattr("alfnet.detection.saving.write_picture", full)
+        with pytest.raises((OSError, AlfnetError), match=r"(?i)no space left"):
+            detect_sources(detector, [str(tmp_path / "in")], tmp_path / "out", formats=ALL)
+    (tmp_path / "in/b.png").write_bytes((tmp_path / "in/b.png").read_bytes()[:500])
+    with pytest.raises(AlfnetError, match="cut short"):
+        detect_sources(detector, [str(tmp_path / "in")], tmp_path / "out", formats=ALL, strict=True)
+    assert detect_sources(detector, [str(tmp_path / "in")], tmp_path / "out", formats=ALL).images == 5
+    assert {"read", "write"}.isdisjoint(thread.name for thread in threading.enumerate())
 
 
 @pytest.mark.slow

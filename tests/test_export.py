@@ -375,9 +375,9 @@ class Off:
 
 def test_a_file_that_computes_something_else_is_not_kept() -> None:
     model, export = model_of("mobilenet"), ExportSettings(format="onnx", size=SIZE)
-    assert checked_difference(Off(model, 1), model, export).boxes == 0
+    assert checked_difference(Off(model, 1), model, export, published_settings()).boxes == 0
     with pytest.raises(AlfnetError, match=r"not kept: .* where 0\.001 px and 1e-05 are allowed"):
-        checked_difference(Off(model, 1.01), model, export)
+        checked_difference(Off(model, 1.01), model, export, published_settings())
 
 
 def test_boxes_of_half_the_image_may_differ_by_what_rounding_makes_of_them() -> None:
@@ -389,9 +389,9 @@ def test_boxes_of_half_the_image_may_differ_by_what_rounding_makes_of_them() -> 
                 parameter *= 40
     own = rounding(model, size).boxes
     assert own > BOXES_AT_MOST
-    assert checked_difference(Off(model, 1 + 1e-7), model, export).boxes <= 2 * own
+    assert checked_difference(Off(model, 1 + 1e-7), model, export, published_settings()).boxes <= 2 * own
     with pytest.raises(AlfnetError, match="not kept"):
-        checked_difference(Off(model, 1.01), model, export)
+        checked_difference(Off(model, 1.01), model, export, published_settings())
 
 
 @pytest.mark.long

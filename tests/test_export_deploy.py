@@ -13,7 +13,8 @@ import pytest
 from alfnet.annotations.cache import CachedImage
 from alfnet.detection.detector import published_settings
 from alfnet.errors import AlfnetError
-from alfnet.export.deploy import deploy_variant, headline, report, sentence, spread
+from alfnet.export.deploy import deploy_variant, headline, report, sentence
+from alfnet.export.run import spread
 from alfnet.params import DeploySettings, EvaluateSettings
 from alfnet.report.results import read_deployed
 from alfnet.report.tables import deploy_table

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,9 +23,9 @@ from ruamel.yaml import YAML
 from submitit.core.utils import FailedJobError
 
 from alfnet.errors import AlfnetError
-from alfnet.launch.jobs import Job, is_alive, is_free, progress_in, stage_was_killed, works_in
+from alfnet.launch.jobs import Job, began_in, is_alive, is_free, progress_in, stage_was_killed, works_in
 from alfnet.launch.lock_file import leave_out, lock_fault, mend_lock, record, recorded
-from alfnet.launch.run import Options, _Progress, _Work, turns_of_gpus
+from alfnet.launch.run import RUNS_AT_MOST, Options, _Progress, _Work, launch, turns_of_gpus
 from alfnet.launch.worktrees import Worktrees, claimed, git, present_state, remove_left
 from alfnet.params import check_params
 from tests.throwaway import environment, new_repository, run
@@ -81,8 +83,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from alfnet.errors import exit_with_message
 from alfnet.launch.run import Options, launch
-machine = SimpleNamespace(accelerator="cpu", devices=1)
-params = SimpleNamespace(variants=["a", "b"], seeds=[1, 2], runtime="portable", machine=machine)
+machine = SimpleNamespace(accelerator="cpu", devices=1, nodes=1)
+variant, training = SimpleNamespace(steps=1, weights=None), SimpleNamespace(updates=4)
+params = SimpleNamespace(
+    variants={"a": variant, "b": variant}, seeds=[1, 2], runtime="portable", machine=machine, training=lambda name: training
+)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, perhaps these tests, ignore it
 @exit_with_message
 def main():
@@ -183,6 +188,83 @@ def test_a_failing_job_leaves_the_others_running_and_names_its_log(toy: Path) ->
     assert not log.exists(), "logs stay until the next launch"
 
 
+def in_terminal(folder: Path, until: str = "", **variables: str) -> tuple[int, str, str]:
+    """A launch with a terminal of its own: (exit code, what the terminal got, what the last table was).
+
+    until: the launch gets Ctrl-C when the terminal has got this.
+    """
+    own, other = os.openpty()
+    termios.tcsetwinsize(other, (40, 120))
+    environ = environment(ROOT) | {"TOY_STATE": str(folder.parent / "state"), "TERM": "xterm"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", LAUNCH, "2", "local"],
+        cwd=folder, env=environ | variables, stdin=other, stdout=other, stderr=other, start_new_session=True,
+    )  # fmt: skip
+    os.close(other)
+    output = b""
+    with contextlib.suppress(OSError):  # how Linux says that nobody writes any more
+        while part := os.read(own, 65536):
+            output += part
+            if until and until in output.decode(errors="replace"):
+                process.send_signal(signal.SIGINT)
+                until = ""
+    os.close(own)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output.decode(errors="replace")).replace("\r\n", "\n")
+    return process.wait(timeout=60), text, text[text.rindex("data set, annotations") :]
+
+
+@pytest.mark.long
+def test_one_table_in_a_terminal_has_the_whole_launch(toy: Path) -> None:
+    code, output, table = in_terminal(toy, TOY_FAILS="a-2")
+    assert code == 1, output
+    assert "Running stage" not in output, "DVC's own"
+    names = ("data set, annotations, first weights", "a-1", "a-2", "b-1", "b-2", "tables, report")
+    rows = [[cell.strip() for cell in line.split("│")] for line in ("│" + table).splitlines() if "│" in line]
+    states = {row[1]: row[2] for row in rows if row[1] in names}
+    assert states == dict(zip(names, ("done", "done", "failed", "done", "done", "waiting"), strict=True))
+    assert "failed: a-2; its log: " in table
+
+    code, output, table = in_terminal(toy)
+    assert code == 0, output
+    assert "tables, report" in table
+    assert "Data and pipelines are up to date." in table
+    assert not list((toy / ".scratch/launch").glob("*"))
+
+    work = (toy / "work.py").read_text()
+    (toy / "work.py").write_text(
+        work.replace("stage, _, variant", "sys.exit('error: none of it works')\nstage, _, variant")
+    )
+    (toy / "params.yaml").write_text("variants:\n  a: {}\n  b: {}\n  c: {}\nseeds: [1, 2]\n")
+    code, output, table = in_terminal(toy)
+    assert code not in (0, 1, 130), output
+    assert "error: none of it works" in table
+    assert Path(table.split("all that DVC printed: ")[1].splitlines()[0]).is_file()
+
+
+def test_an_interrupted_launch_in_a_terminal_leaves_nothing(toy: Path) -> None:
+    code, output, _ = in_terminal(toy, until="train 3/4", TOY_WAITS="a-1 a-2")
+    assert code == 130, output
+    assert "stopping the jobs; what their checkpoints hold is kept" in output
+    assert "Traceback" not in output
+    assert not is_alive(process_of(toy, "train-a-1"))
+    assert len(run("git", "worktree", "list", cwd=toy).stdout.splitlines()) == 1
+
+
+def test_a_launch_that_is_ended_before_its_jobs_stops_what_it_started(toy: Path) -> None:
+    work = (toy / "work.py").read_text()
+    (toy / "work.py").write_text(work.replace('if stage == "train":', 'if stage in ("first", "train"):'))
+    process = start(toy, TOY_WAITS="a b")
+    wait_until(lambda: runs(toy, "first-a") + runs(toy, "first-b") == 1, process)
+    (stage,) = (toy.parent / "state").glob("first-*")
+    working = os.getpgid(process_of(toy, stage.name))
+    process.send_signal(signal.SIGTERM)
+    code, output = end(process)
+    assert code == 143, output
+    assert "Traceback" not in output
+    assert not is_alive(working)
+    assert runs(toy, "train-a-1") == 0
+
+
 def test_a_killed_job_starts_again_and_an_interrupted_launch_stops_its_jobs(toy: Path) -> None:
     process = start(toy, jobs=1, TOY_WAITS="a-1")  # it waits for a file that never comes
     wait_for(toy.parent / "state/train-a-1", process)
@@ -241,9 +323,14 @@ def test_a_launch_is_seen_to_live_by_its_lock(tmp_path: Path, monkeypatch: pytes
     folder = tmp_path / "launch"
     with claimed(folder):
         assert not is_free(folder / "owner")
+        (folder / "log").touch()
+    assert (folder / "owner").exists()
     assert is_free(folder / "owner")
     monkeypatch.setattr(fcntl, "flock", fcntl.lockf)
     assert is_free(folder / "owner")
+    with claimed(tmp_path / "another"):
+        pass
+    assert not (tmp_path / "another").exists(), "nothing came of it"
 
 
 @pytest.mark.long
@@ -349,6 +436,16 @@ def test_a_training_of_more_gpus_than_there_are_is_refused() -> None:
     )
     with pytest.raises(AlfnetError, match=r"machine\.devices: 2 for each training, and 1 GPUs are there \(3\)"):
         turns_of_gpus(params, ["3"])
+
+
+def test_a_training_on_several_nodes_is_refused(tmp_path: Path) -> None:
+    """Its processes on the other nodes would never come, and the training would wait for them."""
+    params = check_params(raw_params(runtime="native", machine__nodes=2, train__batch=12), "p")
+    with pytest.raises(
+        AlfnetError, match=r"^machine\.nodes: 2: a pipeline's stage runs on one node; .* or set nodes: 1$"
+    ):
+        launch(params, tmp_path, Options())
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("visible", ["3", None])
@@ -464,6 +561,19 @@ def test_progress_is_read_from_a_log() -> None:
     log = "Running stage 'train@a-1':\ntrain a-1: 50/100, 3 s left  loss 0.5\n"
     assert progress_in(log) == ("train 50/100", pytest.approx(0.425))
     assert progress_in(log + "Running stage 'detect@a-1':\n") == ("detect", pytest.approx(0.88))
+    assert progress_in(log + "Running stage 'evaluate@a-1':\n") == ("evaluate", 1.0)
+
+
+def test_where_a_job_began_is_read_from_a_log() -> None:
+    start = "starting stages of a-1\n"
+    skipped, trains = "Stage 'train@a-1' didn't change, skipping\n", "Running stage 'train@a-1':\n"
+    assert began_in("") == began_in(start + skipped) == (1.0, 1.0)
+    assert began_in(start + trains + "train a-1: 50/100, 3 s left\n") == (0.0, 0.0)
+    assert began_in(start + skipped + "Running stage 'detect@a-1':\n") == (0.88, 0.88)
+    assert began_in(start + "Running stage 'first_weights@a':\n" + trains) == (0.0, 0.0)
+    again = start + trains + "going on after update 40 of 100\ntrain a-1: 50/100, 3 s left\n"
+    assert began_in(start + trains + again) == (0.0, pytest.approx(0.34))
+    assert began_in(again + start + trains) == (0.0, 0.0), "of the last start alone"
 
 
 def test_a_lock_file_is_whole_or_not(tmp_path: Path) -> None:
@@ -621,4 +731,59 @@ def test_slurm_gives_the_bytes_of_a_serial_run(tmp_path: Path, node: None) -> No
     run("dvc", "repro", cwd=serial)
     assert locked(folder) == locked(serial)
     for name in (*(f"metrics/{variant}.json" for variant in variants), "plots/ablation.csv", "report/index.html"):
+        assert (folder / name).read_bytes() == (serial / name).read_bytes(), name
+
+
+def start_soon(job: str, process: subprocess.Popen[str]) -> None:
+    """Slurm lets a job that is queued again wait for two minutes; at once, its node would take it for the one that ended."""
+    command = ["squeue", "--noheader", "--format=%T %r", f"--jobs={job}"]
+    wait_until(lambda: "BeginTime" in subprocess.run(command, capture_output=True, text=True).stdout, process)
+    subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now+5"], check=True)
+
+
+@pytest.mark.slurm
+def test_a_slurm_job_that_is_signalled_again_and_again_is_queued_again_and_goes_on(tmp_path: Path, node: None) -> None:
+    """As it is before a time limit and at a preemption: more often than a job may be killed; the bytes are a serial run's."""
+    folder = new_repository(
+        tmp_path / "slurm", variants=("mobilenet-1s",), seeds=[1], train__updates=60, machine__checkpoint_every=1
+    )
+    serial = tmp_path / "serial"
+    shutil.copytree(folder, serial, symlinks=True)
+    launched = subprocess.Popen(
+        ["alfnet", "launch", "--on", "slurm", "--sbatch", "comment=signalled"],
+        cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    went_on: list[int] = []
+
+    def log() -> str:
+        return "".join(path.read_text() for path in folder.glob(".scratch/launch/*/logs/*_log.out"))
+
+    def moved() -> bool:
+        kept = [int(path.name.split("-")[0]) for path in (folder / ".scratch").glob("mobilenet-1s-1-*/*.ckpt")]
+        return max(kept, default=0) > max(went_on, default=0)
+
+    def goes_on() -> bool:
+        return log().count("going on after update ") > len(went_on)
+
+    try:
+        for _ in range(RUNS_AT_MOST + 1):
+            wait_until(moved, launched)
+            (job,) = next(folder.glob(".scratch/launch/*/slurm-jobs")).read_text().split()
+            subprocess.run(["scancel", "--batch", "--signal=USR2", job], check=True)
+            start_soon(job, launched)
+            wait_until(goes_on, launched)
+            went_on = [int(update) for update in re.findall(r"going on after update (\d+) ", log())]
+        output, _ = launched.communicate(timeout=1800)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(launched.pid, signal.SIGKILL)
+    print(output)
+    assert launched.returncode == 0, output
+    assert went_on == sorted(set(went_on)), "each run came further than the one before it"
+    assert "mobilenet-1s-1: done" in output
+    assert "run 2" not in output, "it is the same job to Slurm and to the launch"
+    run("dvc", "repro", cwd=serial)
+    assert locked(folder) == locked(serial)
+    for name in ("metrics/mobilenet-1s.json", "plots/ablation.csv", "report/index.html"):
         assert (folder / name).read_bytes() == (serial / name).read_bytes(), name

@@ -18,7 +18,7 @@ from alfnet.report.charts import library
 from alfnet.report.report import Report, make_report
 from tests.report_data import make_project, mini_params
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.costly
 
 FILES = [
     "plots/ablation.csv",

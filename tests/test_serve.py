@@ -197,8 +197,10 @@ def test_an_error_of_the_detector_names_no_folder() -> None:
 # the detector without torch
 
 
-def constant_detector(path: Path, rows: list[list[float]], **choices: Any) -> Path:
-    """A file like those of `alfnet export --nms` that finds the same in every image."""
+def constant_detector(
+    path: Path, rows: list[list[float]], selection: dict[str, Any] | None = None, **choices: Any
+) -> Path:
+    """A file like those of `alfnet export --nms` that finds the same in every image; it says that it selects by `selection`."""
     inputs = helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", "h", "w", 3])
     output = helper.make_tensor_value_info("detections", TensorProto.FLOAT, ["k", 6])
     value = helper.make_tensor("rows", TensorProto.FLOAT, [len(rows), 6], np.array(rows, np.float32).ravel())
@@ -207,7 +209,10 @@ def constant_detector(path: Path, rows: list[list[float]], **choices: Any) -> Pa
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     extra = choices.pop("extra", {"trained_on": json.dumps({"data_set": "synthetic"})})
     export = ExportSettings(**{"format": "onnx", "size": None, "nms": True} | choices)
-    helper.set_model_props(proto, {METADATA_KEY: describe(network().settings, export, extra)})
+    description = json.loads(describe(network().settings, export, extra))
+    if selection is not None:
+        description["detect"] = selection
+    helper.set_model_props(proto, {METADATA_KEY: json.dumps(description)})
     onnx.save(proto, str(path))
     return path
 
@@ -238,6 +243,54 @@ def test_photographs_are_shrunk_as_in_the_training(tmp_path: Path) -> None:
     assert (large.height, large.width) == (512, 512)
     np.testing.assert_allclose(large.boxes[0], np.array([10, 10, 99, 80]) / scale)
     assert small.boxes[0, 2] == 89  # it fits: as it is
+
+
+@pytest.mark.parametrize(("height", "width"), [(512, 512), (130, 900), (700, 300)])
+def test_boxes_of_a_shrunk_image_are_clipped_to_it(tmp_path: Path, height: int, width: int) -> None:
+    """To its last pixel, as all boxes are; one that lies in the grey beside it alone is none."""
+    origin = {"trained_on": json.dumps({"data_set": "people", "frame": [256, 128]})}
+    scale = shrink_to_frame(image(height, width), 128, 256)[1]
+    right, bottom = width * scale, height * scale  # of the image in the frame
+    rows = [
+        [0, 5, 5, right / 2, bottom / 2, 0.9],
+        [0, 10, 10, 255, 127, 0.8],
+        [0, right + 1 if right < 200 else 3, bottom + 1 if bottom < 100 else 3, 255, 127, 0.7],
+    ]
+    finder = OnnxFinder(constant_detector(tmp_path / "m.onnx", rows, extra=origin), device="cpu", threads=1)
+    found = finder(image(height, width))
+    np.testing.assert_allclose(found.scores, [0.9, 0.8])
+    wanted = np.minimum(np.array(rows)[:2, 1:5] / scale, [width - 1, height - 1] * 2)
+    assert (wanted[1, 2:] == [width - 1, height - 1]).any()
+    np.testing.assert_allclose(found.boxes, wanted, rtol=1e-5)
+
+
+def test_a_score_below_that_of_the_file_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The graph gives nothing below the threshold that it was exported with."""
+    file = constant_detector(tmp_path / "m.onnx", ROWS, {"score_threshold": 0.2, "nms_iou": 0.5})
+    assert open_finder(file, device="cpu").detect == {"score_threshold": 0.2, "nms_iou": 0.5}
+    assert open_finder(file, device="cpu", score=0.2).detect["score_threshold"] == 0.2
+    assert open_finder(file, device="cpu", score=0.4).detect["score_threshold"] == 0.4
+    assert not caplog.messages
+    low = open_finder(file, device="cpu", score=0.05)
+    assert low.detect["score_threshold"] == 0.2
+    (said,) = caplog.messages
+    assert said.startswith("--score 0.05: m.onnx gives no score below 0.2, which it was exported with; ")
+    silent = constant_detector(tmp_path / "silent.onnx", ROWS)
+    assert open_finder(silent, device="cpu").detect == {}
+    assert open_finder(silent, device="cpu", score=0.05).detect == {"score_threshold": 0.05}
+    assert len(caplog.messages) == 1
+
+
+def test_health_says_how_boxes_are_selected(tmp_path: Path) -> None:
+    selection = {"score_threshold": 0.2, "nms_iou": 0.5, "after_nms": 100}
+    file = constant_detector(tmp_path / "m.onnx", ROWS, selection)
+    with TestClient(create_app(open_finder(file, device="cpu"))) as client:
+        assert client.get("/health").json()["detect"] == selection
+    network().save(tmp_path / "model.safetensors")
+    finder = open_finder(tmp_path / "model.safetensors", device="cpu", score=0.25)
+    with TestClient(create_app(finder)) as client:
+        detect = client.get("/health").json()["detect"]
+    assert (detect["score_threshold"], detect["nms_iou"]) == (0.25, 0.5)
 
 
 def test_padding_is_with_the_mean_colour() -> None:
@@ -288,7 +341,7 @@ main()
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`alfnet serve` as a process of its own, with torch made impossible to import; its address."""
-    model = constant_detector(tmp_path_factory.mktemp("serve") / "m.onnx", ROWS)
+    model = constant_detector(tmp_path_factory.mktemp("serve") / "m.onnx", ROWS, {"score_threshold": 0.25})
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -330,14 +383,31 @@ def test_the_page_in_a_browser(served: str, tmp_path: Path, size: tuple[int, int
         browser.find_element("id", "file").send_keys(str(picture))
         until(lambda: "pedestrians in" in status())
         assert "192 × 128 px" in status()
-        assert boxes() == 2  # above 0.3
+        slider = "return document.getElementById('score').value"
+        until(lambda: browser.execute_script(slider) == "0.25")  # the detector's own threshold
+        until(lambda: boxes() == 3)
+        assert "3 pedestrians" in status()
+        move = (
+            "const s = document.getElementById('score'); s.value = arguments[0]; s.dispatchEvent(new Event('input'));"
+        )
+        browser.execute_script(move, "0.4")
+        until(lambda: boxes() == 2)
         box = browser.find_element("css selector", "#boxes .box").rect
         shown = browser.find_element("id", "image").rect
         assert box["x"] >= shown["x"] - 2
         assert box["width"] == pytest.approx(shown["width"] * 24 / 192, abs=5)  # the last drawn is the best
-        move = (
-            "const s = document.getElementById('score'); s.value = arguments[0]; s.dispatchEvent(new Event('input'));"
-        )
+        # What is saved is what is shown.
+        keep = """
+        const made = URL.createObjectURL;
+        URL.createObjectURL = (blob) => { window.saved = blob; return made(blob); };
+        HTMLAnchorElement.prototype.click = () => {};  // no file of this test
+        """
+        browser.execute_script(keep)
+        browser.find_element("id", "json").click()
+        read = "const done = arguments[0]; window.saved.text().then(done);"
+        saved = json.loads(browser.execute_async_script(read))
+        assert [each["score"] for each in saved["annotations"]] == pytest.approx([0.8, 0.5])
+        assert set(saved) == {"images", "categories", "annotations"}
         browser.execute_script(move, "0.6")
         until(lambda: boxes() == 1)
         assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")

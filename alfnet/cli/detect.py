@@ -60,7 +60,11 @@ def detect(
         str, typer.Option(help="torch; onnx, openvino or ncnn for exported files; auto: by the file's ending.")
     ] = "auto",
     tile: Annotated[
-        str | None, typer.Option(help="Look at very large images in parts of WIDTHxHEIGHT, e.g. 2048x1024.")
+        str | None,
+        typer.Option(
+            help="Look at very large images in parts of WIDTHxHEIGHT, e.g. 2048x1024; the detector in the box, which shrinks "
+            "parts into 384 x 192 px: 768x384."
+        ),
     ] = None,
     strict: Annotated[
         bool, typer.Option(help="Stop at the first file that cannot be read or written, and write nothing.")

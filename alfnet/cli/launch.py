@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -24,18 +25,42 @@ def launch(
     gpus: Annotated[
         str | None, typer.Option(help="Local: GPUs for the jobs to share, such as 0,1; left out: all.")
     ] = None,
-    partition: Annotated[str | None, typer.Option(help="Slurm.")] = None,
+    partition: Annotated[str | None, typer.Option(help="Slurm; left out: the cluster's default.")] = None,
     time: Annotated[
-        int | None, typer.Option(help="Slurm: minutes per job; one that needs more is queued again.")
+        int | None,
+        typer.Option(
+            min=5,
+            help="Slurm: minutes per job, 1440 (a day) if left out; one that needs more is queued again and goes on.",
+        ),
     ] = None,
-    array_parallelism: Annotated[int | None, typer.Option(min=1, help="Slurm: jobs of the array at once.")] = None,
-    gpus_per_node: Annotated[int | None, typer.Option(min=0, help="Slurm: GPUs of a job.")] = None,
-    cpus_per_task: Annotated[int | None, typer.Option(min=1, help="Slurm: cores of a job; left out: one.")] = None,
+    array_parallelism: Annotated[
+        int | None, typer.Option(min=1, help="Slurm: jobs of the array at once; left out: --jobs, or all.")
+    ] = None,
+    gpus_per_node: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Slurm: GPUs of a job; left out: machine.devices, unless machine.accelerator is cpu, or auto and the "
+            "partition has none.",
+        ),
+    ] = None,
+    cpus_per_task: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Slurm: cores of a job; left out: one, and one per loader of images, for each device."
+        ),
+    ] = None,
+    sbatch: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE", help="Slurm: any other option of sbatch, such as account=vision; repeatable."
+        ),
+    ] = None,
 ) -> None:
     """Run what `dvc repro` would run, each variant and seed as a job of its own; then collect it with `dvc repro`.
 
     Uncommitted changes are carried along. A job that is killed goes on from its checkpoint; one that fails leaves the
-    others running. The number of jobs at once changes no result.
+    others running. With `runtime: portable` the number of jobs at once changes no result.
     """
     given = {
         "partition": partition,
@@ -45,8 +70,8 @@ def launch(
         "cpus_per_task": cpus_per_task,
     }
     slurm = {key: value for key, value in given.items() if value is not None}
-    if slurm and on is On.local:
-        names = ", ".join(f"--{key.replace('_', '-')}" for key in slurm)
+    if (slurm or sbatch) and on is On.local:
+        names = ", ".join(f"--{key.replace('_', '-')}" for key in [*slurm, *(["sbatch"] if sbatch else [])])
         raise AlfnetError(f"{names}: for jobs of Slurm alone; add --on slurm, or leave that out")
     if gpus is not None and on is On.slurm:
         raise AlfnetError(f"--gpus {gpus}: for jobs of this machine alone; Slurm gives GPUs out: --gpus-per-node 1")
@@ -54,10 +79,16 @@ def launch(
 
     from alfnet.launch.run import Options
     from alfnet.launch.run import launch as run
+    from alfnet.launch.slurm import in_words, parameters, sbatch_options
     from alfnet.params import load_params
 
-    options = Options(on=on.value, jobs=jobs, gpus=devices, slurm={"cpus_per_task": 1, **slurm})
-    raise typer.Exit(run(load_params(Path("params.yaml")), Path.cwd(), options))
+    extra = sbatch_options(sbatch or [])
+    params = load_params(Path("params.yaml"))
+    if on is On.slurm:
+        slurm = parameters(params.machine, slurm, extra)
+        print(in_words(slurm, params.machine), file=sys.stderr, flush=True)
+    options = Options(on=on.value, jobs=jobs, gpus=devices, slurm=slurm)
+    raise typer.Exit(run(params, Path.cwd(), options))
 
 
 def _devices(gpus: str) -> tuple[int, ...]:

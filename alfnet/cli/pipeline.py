@@ -57,7 +57,7 @@ def schema(
 
 
 def check(params_file: ParamsOption = Path("params.yaml")) -> None:
-    """Check the parameter file, put right a dvc.lock that was cut short, and name outputs of variants that are no more."""
+    """Check the parameter file, put right a dvc.lock that was cut short, and name outputs of removed variants and seeds."""
     from alfnet.launch.lock_file import mend_lock
     from alfnet.params import load_params
 
@@ -69,7 +69,7 @@ def check(params_file: ParamsOption = Path("params.yaml")) -> None:
     left = leftovers(params, params_file.parent)
     if left:
         shown = ", ".join(map(str, left[:5])) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
-        print(f"outputs of variants that {params_file} does not have: {shown}", file=sys.stderr)
+        print(f"outputs of variants or seeds that {params_file} does not have: {shown}", file=sys.stderr)
         print("they change the report's inputs; remove them with: alfnet prune", file=sys.stderr)
     print(f"{params_file}: profile {params.profile}, {len(params.variants)} variants", file=sys.stderr)
 

@@ -1,10 +1,11 @@
-"""`alfnet prune`: remove what stages wrote for variants that the parameter file no longer has, and nothing else."""
+"""`alfnet prune`: remove what stages wrote for variants and seeds that the parameter file no longer has, and nothing else."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +23,7 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files and remove none.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Remove outputs of variants that params.yaml no longer has (DVC keeps its copies in the cache).
+    """Remove outputs of variants and seeds that params.yaml no longer has (DVC keeps its copies in the cache).
 
     Only files that a stage writes, by name and content, in the parameter file's own folder; they are listed first.
     """
@@ -54,7 +55,7 @@ def prune(
 
 
 def leftovers(params: Params, root: Path) -> list[Path]:
-    """Files below `root` that stages wrote for variants that the parameters do not have, sorted.
+    """Files below `root` that stages wrote for variants or seeds that the parameters do not have, sorted by place.
 
     A file counts if it stands where a stage writes, under the name that the stage gives it, with content of that kind:
     someone's own files in these folders, whatever they are called, do not.
@@ -62,14 +63,35 @@ def leftovers(params: Params, root: Path) -> list[Path]:
     found: list[Path] = []
     for place, names in _WRITTEN.items():
         for entry in sorted((root / place).glob("*")):
-            if entry.stem in params.variants or entry.name in params.variants or entry.is_symlink():
+            if entry.is_symlink():
                 continue  # a link leads to somebody's own files
-            candidates = [entry] if entry.is_file() else sorted(path for path in entry.rglob("*") if path.is_file())
+            if entry.name in params.variants:
+                candidates = _of_other_seeds(entry, params.seeds, place in _SEED_FILES)
+            elif entry.stem in params.variants:
+                continue
+            else:
+                candidates = _files(entry)
             for path in candidates:
                 name = entry.suffix if entry.is_file() else path.name
                 if any(Path(name).match(pattern) and holds(path) for pattern, holds in names) and not path.is_symlink():
                     found.append(path)
     return found
+
+
+def _of_other_seeds(variant: Path, seeds: Collection[int], files: bool) -> list[Path]:
+    """The files in a variant's folder below those of other seeds; `files`: each seed has a file there in place of a folder."""
+    found: list[Path] = []
+    for entry in sorted(variant.glob("*")):
+        seed = entry.stem if files else entry.name
+        if entry.is_symlink() or entry.is_file() != files or not re.fullmatch("0|[1-9][0-9]*", seed):
+            continue
+        if int(seed) not in seeds:
+            found += _files(entry)
+    return found
+
+
+def _files(entry: Path) -> list[Path]:
+    return [entry] if entry.is_file() else sorted(path for path in entry.rglob("*") if path.is_file())
 
 
 def _is_weights(path: Path) -> bool:
@@ -146,4 +168,7 @@ _WRITTEN: dict[str, Iterable[tuple[str, Callable[[Path], bool]]]] = {
     "metrics": [(".json", _is_json("miss_rate_percent", "mr_50"))],
     "plots/curves": [(".csv", _begins(b"iou,", b"fppi,", b"test_step,"))],
     "plots/training": [("metrics.json", _is_json("step")), ("*.tsv", _begins(b"step\t", b"timestamp\t"))],
+    "timings": [("[0-9]*.json", _is_json("seconds_per_image"))],
 }
+_SEED_FILES = ("metrics/deploy", "timings")
+"""Where a seed has a file, as in metrics/deploy/VARIANT/SEED.json, and elsewhere a folder."""

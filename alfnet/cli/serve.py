@@ -16,7 +16,8 @@ def serve(
     backend: Annotated[str, typer.Option(help="torch, onnx, openvino, ncnn; auto: by the file's ending.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     score: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Scores above this are given; a file of --nms has its own limit.")
+        float | None,
+        typer.Option(min=0, max=1, help="Scores above this are given; a file of --nms gives none below its own limit."),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Of ONNX Runtime; else as many as there are cores.")

@@ -27,6 +27,11 @@ Predictions = list[tuple[Tensor, Tensor]]
 """Per step 1, 2, ... the class logits (N, B) and the box offsets (N, B, 4) of B anchors."""
 
 
+# Measured (`python -m benchmarks.detect`): the widest maps of both backbones at full width, with the room that oneDNN takes
+# for its own layouts.
+BYTES_PER_PIXEL = 260
+
+
 class Backend(Protocol):
     """A network that is ready to run."""
 
@@ -71,10 +76,6 @@ def padded_size(height: int, width: int) -> tuple[int, int]:
 class TorchBackend:
     """The network as it was trained."""
 
-    # Measured (`python -m benchmarks.detect --memory`): the widest maps of both backbones at full width, with the room
-    # that oneDNN takes for its own layouts.
-    BYTES_PER_PIXEL = 260
-
     test_step = None
 
     def __init__(self, model: ALFNet, device: torch.device) -> None:
@@ -109,14 +110,30 @@ class TorchBackend:
 
     def bytes_needed(self, height: int, width: int) -> int:
         """As `Backend.bytes_needed`."""
-        scale = max(self.settings.backbone_width, self.settings.head_width)
-        return int(height * width * (self.BYTES_PER_PIXEL * scale + 40))
+        return bytes_needed(self.settings, height, width)
 
 
-def too_large(height: int, width: int, why: str) -> AlfnetError:
-    """The error for an image that the network cannot take as a whole."""
+def bytes_needed(settings: NetworkSettings, height: int, width: int) -> int:
+    """About how much memory PyTorch takes for one image of this padded size, for a network that is built so."""
+    scale = max(settings.backbone_width, settings.head_width)
+    return int(height * width * (BYTES_PER_PIXEL * scale + 40))
+
+
+def advised_tile(frame: tuple[int, int] | None) -> tuple[int, int]:
+    """(height, width) of parts in which to look at a very large image.
+
+    A detector that shrinks images into a `frame` (height, width) shrinks parts of an image likewise, so theirs are to be
+    of its size, or twice that: people may be small in them, and are not cut so often.
+    """
+    return (1024, 2048) if frame is None else (2 * frame[0], 2 * frame[1])
+
+
+def too_large(height: int, width: int, why: str, frame: tuple[int, int] | None = None) -> AlfnetError:
+    """The error for an image that the network cannot take as a whole; `frame` (height, width) of the detector, if any."""
+    tile = advised_tile(frame)
     return AlfnetError(
-        f"an image of {width} x {height} px: {why}; detect in parts of it with --tile 2048x1024 (Python: tile=(1024, 2048))"
+        f"an image of {width} x {height} px: {why}; detect in parts of it with --tile {tile[1]}x{tile[0]} "
+        f"(Python: tile={tile})"
     )
 
 

@@ -16,7 +16,15 @@ from torch import Tensor
 
 from alfnet.boxes.anchors import anchors
 from alfnet.boxes.cascade import cascade
-from alfnet.detection.backend import Backend, TorchBackend, open_backend, padded_size, too_large, torch_device
+from alfnet.detection.backend import (
+    Backend,
+    TorchBackend,
+    advised_tile,
+    open_backend,
+    padded_size,
+    too_large,
+    torch_device,
+)
 from alfnet.detection.detections import Detections
 from alfnet.detection.given import BYTES, ImageLike, as_bgr
 from alfnet.detection.memory import free_memory
@@ -34,7 +42,7 @@ from alfnet.detection.weights import AUTO
 from alfnet.errors import AlfnetError
 from alfnet.images import shrink_to_frame
 from alfnet.network.alfnet import ALFNet
-from alfnet.network.file_origin import read_origin
+from alfnet.network.file_origin import read_origin, weights_summary
 from alfnet.network.origin import describe, trained_frame
 from alfnet.params import DetectSettings, check_section
 from alfnet.profiles import PACKAGED, PAPER, load_profile
@@ -133,7 +141,7 @@ class Detector:
         test_step: int | None = None,
         settings: DetectSettings | None = None,
     ) -> Self:
-        """Read a detector, and log once what it was trained on.
+        """Read a detector, and log once what it was trained on and its miss rates, where they are known.
 
         Args:
             weights: the file (`alfnet weights import`, or a training's model.safetensors); None: the one that comes with
@@ -162,10 +170,7 @@ class Detector:
         values |= {key: value for key, value in plain.items() if value is not None}
         checked = check_section(DetectSettings, values, "Detector")
         detector = cls(opened, checked, test_step=test_step, frame=trained_frame(origin))
-        sentence = f"{weights}: {describe(origin)}"
-        if sentence not in _TOLD:
-            _TOLD.add(sentence)
-            log.warning(sentence)
+        _tell_once(f"{weights}: {describe(origin)}{_rates_of(opened, weights, origin)}")
         return detector
 
     @classmethod
@@ -205,7 +210,8 @@ class Detector:
             bgr: arrays have their channels in the order B G R; else R G B.
             batch: how many at once at most; None: as many as make 4 million pixels.
             tile: (height, width) of parts to look at one by one, for very large images; they overlap, and what is found
-                twice is merged.
+                twice is merged. A detector that shrinks images into a frame shrinks parts, too: give parts of the frame's
+                size or twice that, (384, 768) for the one that comes with the project.
 
         Raises:
             AlfnetError: a file cannot be read, an array is not uint8 or of another shape, `images`, `batch` or `tile` is
@@ -315,16 +321,25 @@ class Detector:
         return Detections(boxes, scores, self.test_step, *size, source=source, image=image, bgr=bgr and source is None)
 
     def _detect_framed(self, images: np.ndarray, height: int, width: int) -> list[Selection]:
-        """Detect in images shrunk into a frame; the boxes are of the images as they are."""
+        """Detect in images shrunk into a frame; the boxes are of the images as they are, none in the grey beside them."""
         framed, scales = zip(*(shrink_to_frame(image, height, width) for image in images), strict=True)
-        limits = torch.tensor([images.shape[2], images.shape[1]] * 2, dtype=torch.float32)
-        return [
-            Selection((found.boxes / scale).clamp(min=0).minimum(limits), found.scores)
-            for found, scale in zip(self.detect_batch(np.stack(framed)), scales, strict=True)
-        ]
+        limits = torch.tensor([images.shape[2] - 1, images.shape[1] - 1] * 2, dtype=torch.float32)
+        selections = []
+        for found, scale in zip(self.detect_batch(np.stack(framed)), scales, strict=True):
+            boxes = (found.boxes / scale).clamp(min=0).minimum(limits)
+            inside = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+            selections.append(Selection(boxes[inside], found.scores[inside]))
+        return selections
 
     def _detect_tiled(self, image: np.ndarray, tile: tuple[int, int]) -> Selection:
         height, width = image.shape[:2]
+        if self.frame is not None:
+            advised = advised_tile(self.frame)
+            if tile[0] > advised[0] or tile[1] > advised[1]:
+                _tell_once(
+                    f"--tile {tile[1]}x{tile[0]}: this detector shrinks every part into {self.frame[1]} x {self.frame[0]} px; "
+                    f"for smaller people give parts of that size or twice that, --tile {advised[1]}x{advised[0]}"
+                )
         grid = tile_grid(height, width, tile)
         parts = []
         for top, left in grid:
@@ -341,7 +356,26 @@ class Detector:
             return
         needed, free = number * self.backend.bytes_needed(*padded), free_memory()
         if free is not None and needed > free:
-            raise too_large(height, width, f"needs about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free")
+            why = f"needs about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free"
+            raise too_large(height, width, why, self.frame)
+
+
+def _tell_once(sentence: str) -> None:
+    if sentence not in _TOLD:
+        _TOLD.add(sentence)
+        log.warning(sentence)
+
+
+def _rates_of(opened: Backend, weights: str | os.PathLike[str], origin: Mapping[str, Any]) -> str:
+    """The miss rates that stand not in the origin (of a stamped file: `describe` says them) but beside it, as a sentence's end.
+
+    A model that lies where the pipeline made it has them in metrics/, an exported file as an entry of its own.
+    """
+    if origin.get("miss_rate_percent"):
+        return ""
+    extra = weights_summary(weights) if isinstance(opened, TorchBackend) else getattr(opened, "origin", {})
+    rates = extra.get("miss_rates")
+    return f"; miss rate: {rates}" if isinstance(rates, str) and rates else ""
 
 
 def default_weights() -> Path:

@@ -1,19 +1,20 @@
 """Detection in whatever somebody brings: reading, the network and writing each in a thread, with little in between.
 
-Decoding and encoding leave Python's lock, so they overlap with the network. The queues between are short: memory does not
-grow with the number of images.
+Decoding and encoding leave Python's lock, so they overlap with the network. The queues between are short, of very large
+images one image long: memory does not grow with the number of images.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -28,8 +29,12 @@ from alfnet.progress import progress_report
 
 log = logging.getLogger(__name__)
 
-_WAITING = 2
-"""Batches that wait between two threads."""
+T = TypeVar("T")
+
+_ITEMS_WAITING = 8
+"""Between two threads."""
+_PIXELS_WAITING = 100_000_000
+"""Between two threads: once so many wait no further image is made, so it is these and one image at most. 300 MB."""
 
 
 @dataclass
@@ -125,6 +130,7 @@ def _run(
                 done += sum(read.frame is None and (read.image is not None or bool(read.failure)) for read in group)
                 summary.seconds = time.perf_counter() - started
                 report.update(min(done, total), f"{summary.images / max(1e-9, summary.seconds):.1f} images/s")
+                del group  # or its images would be kept while the next are waited for
     except KeyboardInterrupt:
         # A camera has no end of its own: Ctrl-C is how it ends, and what was seen is kept.
         if not (summary.images and all(source.kind == "camera" for source in sources.sources)):
@@ -145,7 +151,9 @@ def _detect_group(
 ) -> None:
     images = [read.image for read in group if read.image is not None]
     try:
-        selections = detector.detect_batch(np.stack(images), tile=tile)
+        # One image, as the very large ones are, is not copied.
+        together = np.ascontiguousarray(images[0])[None] if len(images) == 1 else np.stack(images)
+        selections = detector.detect_batch(together, tile=tile)
     except AlfnetError as error:  # too large for the memory
         summary.failures.extend(f"{read.source.name}: {error}" for read in group)
         return
@@ -180,18 +188,65 @@ def _batches(reads: Iterator[_Read], batch: int | None) -> Iterator[list[_Read]]
             yield group
             group = []
         group.append(read)
-        if read.image is None or len(group) >= (batch or batch_size(*read.image.shape[:2])):
+        is_whole = read.image is None or len(group) >= (batch or batch_size(*read.image.shape[:2]))
+        del read
+        if is_whole:
             yield group
             group = []
     if group:
         yield group
 
 
+class _Queue(Generic[T]):
+    """A queue between two threads, short in items and in pixels."""
+
+    def __init__(self, items: int, pixels: int) -> None:
+        self._most_items, self._most_pixels = items, pixels
+        self._items: deque[tuple[T, int]] = deque()
+        self._pixels = 0
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def put(self, item: T, pixels: int = 0) -> None:
+        """Add an item that holds so many pixels, then wait until there is room for another.
+
+        To wait behind, not before, keeps who puts from making the next image while there is no room for it.
+        """
+        with self._changed:
+            self._items.append((item, pixels))
+            self._pixels += pixels
+            self._changed.notify_all()
+            while not self._closed and (
+                len(self._items) >= self._most_items or (self._items and self._pixels >= self._most_pixels)
+            ):
+                self._changed.wait()
+
+    def get(self) -> T:
+        """Take the oldest item; wait for one."""
+        with self._changed:
+            while not self._items:
+                self._changed.wait()
+            item, pixels = self._items.popleft()
+            self._pixels -= pixels
+            self._changed.notify_all()
+            return item
+
+    def close(self) -> None:
+        """From now on `put` does not wait."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+def _pixels(image: np.ndarray | None) -> int:
+    return 0 if image is None else image.shape[0] * image.shape[1]
+
+
 class _Pump:
     """Runs an iterator in a thread, a few items ahead."""
 
     def __init__(self, make: Callable[[], Iterator[_Read]], name: str) -> None:
-        self._queue: queue.Queue[_Read | BaseException | None] = queue.Queue(maxsize=8)
+        self._queue: _Queue[_Read | BaseException | None] = _Queue(_ITEMS_WAITING, _PIXELS_WAITING)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, args=(make,), name=name, daemon=True)
         self._thread.start()
@@ -200,30 +255,25 @@ class _Pump:
         last: BaseException | None = None
         try:
             for item in make():
-                if not self._put(item):
+                self._queue.put(item, _pixels(item.image))
+                del item  # or it would be kept while the next is made
+                if self._stopped.is_set():
                     return
         except BaseException as error:  # handed on to the thread that asks
             last = error
-        self._put(last)
-
-    def _put(self, item: _Read | BaseException | None) -> bool:
-        while not self._stopped.is_set():
-            try:
-                self._queue.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
+        self._queue.put(last)
 
     def __iter__(self) -> Iterator[_Read]:
         while (item := self._queue.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
             yield item
+            del item
 
     def stop(self) -> None:
         """End the thread at its next item."""
         self._stopped.set()
+        self._queue.close()
         self._thread.join(timeout=10)
 
 
@@ -232,7 +282,7 @@ class _Writer:
 
     def __init__(self, saver: Saver) -> None:
         self._saver = saver
-        self._queue: queue.Queue[Result | type[StopIteration] | None] = queue.Queue(maxsize=8)
+        self._queue: _Queue[Result | type[StopIteration] | None] = _Queue(_ITEMS_WAITING, _PIXELS_WAITING)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="write", daemon=True)
         self._thread.start()
@@ -241,10 +291,11 @@ class _Writer:
         """Hand over a result; None: its source has ended. Raises what writing has raised."""
         if self._error is not None:
             raise self._error
-        self._queue.put(result)
+        self._queue.put(result, 0 if result is None else _pixels(result.image))
 
     def stop(self, *, abandon: bool = False) -> None:
         """Wait for what was handed over, and finish the files; `abandon`: they will be deleted."""
+        self._queue.close()
         self._queue.put(StopIteration)
         self._thread.join()
         if abandon:
@@ -269,3 +320,4 @@ class _Writer:
                     self._saver.end_source()
             except BaseException as error:  # raised in the other thread
                 self._error = error
+            del item  # or it would be kept until the next comes

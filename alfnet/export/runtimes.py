@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,16 +14,26 @@ import torch
 from torch import Tensor
 
 from alfnet.boxes.anchors import STRIDES
-from alfnet.detection.backend import padded_size
+from alfnet.detection.backend import bytes_needed, padded_size, too_large
 from alfnet.errors import AlfnetError, extra_needed
 from alfnet.export.graph import OUTPUTS
 from alfnet.export.ncnn_file import INPUT, output_name, read_ncnn
+from alfnet.export.onnx_session import first_line, open_session
+from alfnet.export.selection import fixed_selection
 from alfnet.export.settings import METADATA_KEY, SUFFIXES, ExportSettings, Format, files_of, read_description
 from alfnet.network.alfnet import CHANNEL_MEANS
 from alfnet.network.origin import KEY, describe, origin_of, trained_frame
 from alfnet.network.settings import NetworkSettings
 
 Predictions = list[tuple[Tensor, Tensor]]
+
+# What ONNX Runtime, OpenVINO (oneDNN) and CUDA say where they get no memory.
+_NO_MEMORY = re.compile(
+    r"bad.?alloc|out of memory|(not enough|insufficient) memory|alloc\w* (of .* )?failed|alloc_failed|"
+    r"(fail\w*|can.?t|cannot|unable|could not)( to)? (re)?alloc",
+    re.IGNORECASE,
+)
+_NCNN_NO_MEMORY = -100
 
 
 class ExportedBackend:
@@ -32,7 +44,10 @@ class ExportedBackend:
     name: str
     export: ExportSettings
     origin: dict[str, Any]
+    selection: Mapping[str, Any] = MappingProxyType({})
+    """What is fixed in the graph of `--nms` or `--decode` (`alfnet.export.selection`)."""
     path: Path
+    computes_on_cpu = True
 
     @property
     def trained_on(self) -> dict[str, Any]:
@@ -48,10 +63,31 @@ class ExportedBackend:
         """What every step predicts for uint8 images (N, H, W, 3), B G R: class logits (N, B), offsets (N, B, 4).
 
         Images are padded to `input_size` at the right and bottom with the mean colour, rounded to whole numbers.
-        Raises AlfnetError for images that are larger than the file was exported for.
+        Raises AlfnetError for images that are larger than the file was exported for, or for which memory does not suffice.
         """
-        height, width = images.shape[1:3]
+        number, height, width = images.shape[:3]
         size = self.input_size(height, width)
+        try:
+            logits, offsets = self._predict(images, size)
+        except MemoryError as error:
+            if self.export.size is not None:  # parts of an image would be padded to the same size
+                raise self._no_memory(error) from None
+            raise too_large(height, width, f"{number} at once do not fit into memory") from None
+        cells = sum((size[0] // stride) * (size[1] // stride) for stride in STRIDES)
+        boxes = cells * self.settings.anchors_per_cell
+        expected = (number, self.settings.steps, boxes)
+        if logits.shape != expected or offsets.shape != (*expected, 4):
+            raise AlfnetError(
+                f"{self.path}: predicts {tuple(logits.shape)} and {tuple(offsets.shape)}, where its settings make "
+                f"{expected} and {(*expected, 4)}; it is damaged, export it again"
+            )
+        if not (torch.isfinite(logits).all() and torch.isfinite(offsets).all()):
+            raise AlfnetError(f"{self.path}: computes numbers that are not finite; it is damaged, export it again")
+        return [(logits[:, step], offsets[:, step]) for step in range(self.settings.steps)]
+
+    def _predict(self, images: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """The logits (N, S, B) and offsets (N, S, B, 4) of images that are padded to `size` (height, width)."""
+        height, width = images.shape[1:3]
         if size != (height, width):
             padded = np.empty((len(images), *size, 3), np.uint8)
             padded[:] = np.rint(CHANNEL_MEANS).astype(np.uint8)
@@ -62,17 +98,7 @@ class ExportedBackend:
         groups = len(images) if self.export.size is not None else 1  # a fixed graph takes one image at a time
         parts = [self._run(np.ascontiguousarray(part)) for part in np.array_split(images, groups)]
         logits, offsets = (torch.from_numpy(np.concatenate(each)) for each in zip(*parts, strict=True))
-        cells = sum((size[0] // stride) * (size[1] // stride) for stride in STRIDES)
-        boxes = cells * self.settings.anchors_per_cell
-        expected = (len(images), self.settings.steps, boxes)
-        if logits.shape != expected or offsets.shape != (*expected, 4):
-            raise AlfnetError(
-                f"{self.path}: predicts {tuple(logits.shape)} and {tuple(offsets.shape)}, where its settings make "
-                f"{expected} and {(*expected, 4)}; it is damaged, export it again"
-            )
-        if not (torch.isfinite(logits).all() and torch.isfinite(offsets).all()):
-            raise AlfnetError(f"{self.path}: computes numbers that are not finite; it is damaged, export it again")
-        return [(logits[:, step], offsets[:, step]) for step in range(self.settings.steps)]
+        return logits, offsets
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
         """As `Backend.input_size`: the size of the export where it has one, else the next multiples of 64."""
@@ -87,10 +113,20 @@ class ExportedBackend:
         return size
 
     def bytes_needed(self, height: int, width: int) -> int:
-        """Not known."""
-        return 0
+        """As `Backend.bytes_needed`; 0 where it is a GPU's memory.
+
+        It is PyTorch's figure. Of it ncnn took all and ONNX Runtime a third, measured with the detector in the box.
+        """
+        return bytes_needed(self.settings, height, width) if self.computes_on_cpu else 0
+
+    def _no_memory(self, error: Exception) -> AlfnetError:
+        size = self.export.size
+        shown = f"images of {size[1]} x {size[0]} px, which it was exported for" if size else "it"
+        smaller = "; export it with --dynamic, or for a smaller size" if size else ""
+        return AlfnetError(f"{self.path}: memory does not suffice for {shown} ({first_line(error)}){smaller}")
 
     def _run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Raises AlfnetError where the file cannot be computed, and MemoryError where memory does not suffice."""
         raise NotImplementedError
 
 
@@ -99,33 +135,15 @@ class OnnxBackend(ExportedBackend):
 
     def __init__(self, path: str | os.PathLike[str], device: str = "auto", *, threads: int | None = None) -> None:
         """Open a file of `alfnet export`. Raises AlfnetError for another file, or a device that is not there."""
-        import onnxruntime as runtime
-
         self.path = Path(path)
         _check_file(self.path, ".onnx")
-        available = runtime.get_available_providers()
-        wants_gpu = device.startswith("cuda")
-        if wants_gpu and "CUDAExecutionProvider" not in available:
-            raise AlfnetError(
-                f"--device {device}: this ONNX Runtime is built for {', '.join(available)}; "
-                "install onnxruntime-gpu, or set cpu"
-            )
-        use_gpu = wants_gpu or (device == "auto" and "CUDAExecutionProvider" in available)
-        options = runtime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = threads or torch.get_num_threads()
-        providers = ["CUDAExecutionProvider"] if use_gpu else []
-        try:
-            self.session = runtime.InferenceSession(
-                str(self.path), options, providers=[*providers, "CPUExecutionProvider"]
-            )
-        except Exception as error:  # its own classes have no common base that is public
-            raise AlfnetError(
-                f"{self.path}: ONNX Runtime cannot open it ({_first_line(error)}); export it again"
-            ) from None
-        metadata = self.session.get_modelmeta().custom_metadata_map
-        self.settings, self.export, self.origin = read_description(metadata.get(METADATA_KEY), self.path)
-        self.name = f"ONNX Runtime {runtime.__version__} ({self.export.precision}) on {'GPU' if use_gpu else 'CPU'}"
+        opened = open_session(self.path, device, threads or torch.get_num_threads())
+        self.session = opened.session
+        self.computes_on_cpu = not opened.on_gpu
+        text = self.session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        self.settings, self.export, self.origin = read_description(text, self.path)
+        self.selection = fixed_selection(text)
+        self.name = f"ONNX Runtime {opened.version} ({self.export.precision}) on {opened.where}"
 
     def _run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:
@@ -159,17 +177,20 @@ class OpenVinoBackend(ExportedBackend):
         try:
             model = core.read_model(self.path)
         except RuntimeError as error:
-            raise AlfnetError(f"{self.path}: OpenVINO cannot read it ({_first_line(error)}); export it again") from None
+            raise AlfnetError(f"{self.path}: OpenVINO cannot read it ({first_line(error)}); export it again") from None
         text = model.get_rt_info([METADATA_KEY]).astype(str) if model.has_rt_info([METADATA_KEY]) else None
         self.settings, self.export, self.origin = read_description(text, self.path)
+        self.selection = fixed_selection(text)
+        self.computes_on_cpu = target == "CPU"
         if target == "CPU":
             properties["INFERENCE_NUM_THREADS"] = threads or torch.get_num_threads()
             if self.export.precision == "float32" and not own_precision:
                 properties["INFERENCE_PRECISION_HINT"] = "f32"  # or bfloat16 is taken where the processor has it
         try:
             self.compiled = core.compile_model(model, target, properties)
-        except RuntimeError as error:
-            raise _cannot_run(self.path, "OpenVINO", error) from None
+        except (RuntimeError, MemoryError) as error:
+            failure = _cannot_run(self.path, "OpenVINO", error)
+            raise self._no_memory(error) if isinstance(failure, MemoryError) else failure from None
         self.arithmetic = str(self.compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
         self.name = f"OpenVINO {ov.__version__.partition('-')[0]} ({self.export.precision}) on {target}"
 
@@ -229,6 +250,8 @@ class NcnnBackend(ExportedBackend):
         for number in range(self.settings.steps * len(STRIDES)):
             code, found = extractor.extract(output_name(number))
             failed = failed or code
+            if failed == _NCNN_NO_MEMORY:
+                raise MemoryError(f"ncnn: error {failed}")
             if failed:
                 raise AlfnetError(f"{self.path}: ncnn cannot run it (error {failed}); export it again")
             if found.c != 5 * each:
@@ -284,6 +307,7 @@ def exported_summary(path: Path) -> dict[str, Any]:
         "anchor_widths": grid["widths"],
         "anchor_ratio": grid["ratio"],
         **export,
+        "fixed_in_graph": dict(backend.selection) or None,  # `detect` of the origin is what the weights ask for
         "size": "any (multiples of 64)" if size is None else f"{size[1]} x {size[0]}",
         **{key: value for key, value in backend.origin.items() if key != KEY},
         "origin": describe(backend.trained_on),
@@ -292,8 +316,10 @@ def exported_summary(path: Path) -> dict[str, Any]:
     return {key: value for key, value in summary.items() if value is not None}
 
 
-def _cannot_run(path: Path, runtime: str, error: Exception) -> AlfnetError:
-    return AlfnetError(f"{path}: {runtime} cannot run it ({_first_line(error)}); export it again")
+def _cannot_run(path: Path, runtime: str, error: Exception) -> AlfnetError | MemoryError:
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+        return MemoryError(f"{runtime}: {first_line(error)}")
+    return AlfnetError(f"{path}: {runtime} cannot run it ({first_line(error)}); export it again")
 
 
 def _check_file(path: Path, suffix: str) -> None:
@@ -303,8 +329,3 @@ def _check_file(path: Path, suffix: str) -> None:
         raise AlfnetError(
             f"{path}: no exported file by its ending; make one with: alfnet export --weights {path} --out NAME{suffix}"
         )
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

@@ -16,10 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from alfnet.errors import AlfnetError
 from alfnet.launch.lock_file import mend_lock
+from alfnet.launch.records import recorded_stages
 
 _PROGRESS = re.compile(r"^(\w+) [^\n]*?(\d+)/(\d+), ", re.MULTILINE)
-_SHARES = {"train": (0.0, 0.85), "validate": (0.85, 0.88), "detect": (0.88, 1.0)}
+_RUNNING = re.compile(r"^Running stage '(\w+)@", re.MULTILINE)
+_GOING_ON = re.compile(r"^going on after update (\d+) of (\d+)", re.MULTILINE)
+_SHARES = {"train": (0.0, 0.85), "validate": (0.85, 0.88), "detect": (0.88, 1.0), "evaluate": (1.0, 1.0)}
 """Where in a job's time a stage stands, roughly."""
 _KILLED = re.compile(r", exited with (-9|137|-15|143)$", re.MULTILINE)
 """DVC of a stage that SIGKILL or SIGTERM ended: -9 or -15, or as a shell and a training put it, 128 more."""
@@ -28,6 +32,21 @@ _STARTS = "starting stages of "
 SECONDS_TO_STOP = 15.0
 SECONDS_BETWEEN_LOOKS = 2.0
 """At the launch that a job belongs to."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a job's next run would go on from."""
+
+    checkpoints: Mapping[str, int]
+    """The newest update by folder: a training with other settings has another one."""
+    stages: Mapping[str, Any]
+    """What DVC recorded of those that have ended."""
+
+    def is_beyond(self, earlier: Kept) -> bool:
+        """Whether there is more than at an earlier time."""
+        trained = any(update > earlier.checkpoints.get(name, 0) for name, update in self.checkpoints.items())
+        return trained or any(entry != earlier.stages.get(name) for name, entry in self.stages.items())
 
 
 @dataclass
@@ -42,6 +61,13 @@ class Job:
     """Beside that of the process that runs it; None: unset."""
     owner: Path | None = None
     """A file that the launch holds locked: the job ends when the launch does, however that ends. None: it goes on (Slurm)."""
+    minutes: int | None = None
+    """Slurm: the time that it may take at once."""
+    begun: float = field(default=0.0, init=False)
+    """The present run, by `time.monotonic`."""
+    kept_before: Kept | None = field(default=None, init=False)
+    """What the present run went on from."""
+    told_to_end: bool = field(default=False, init=False)
 
     @property
     def name(self) -> str:
@@ -58,6 +84,9 @@ class Job:
         print(f"{_STARTS}{self.name}", flush=True)
         if said := mend_lock(self.folder):  # an earlier run of this job was killed
             print(said, flush=True)
+        self.begun, self.kept_before = time.monotonic(), self.kept()
+        if self.owner is None:
+            signal.signal(signal.SIGTERM, self._note_end)
         command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", f"evaluate@{self.name}"]
         process = subprocess.Popen(
             command,
@@ -65,14 +94,36 @@ class Job:
             env=self.whole_environment(),
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=end_with_parent,
         )
         self.group_file.write_text(str(process.pid))
         try:
-            return self._wait(process)
+            code = self._wait(process)
         finally:
             end_groups([process.pid])  # where DVC was killed, its stage goes on
             self.group_file.unlink(missing_ok=True)
+        if code and self.told_to_end:
+            # No result: Slurm may have queued the job again by itself, and the launch reads in the queue whether it has.
+            print("told to end, as for a job of more importance", flush=True)
+            raise SystemExit(1)
+        return code
+
+    def _note_end(self, number: int, frame: Any) -> None:
+        """On SIGTERM, which Slurm sends to all processes of a job before it takes the node away."""
+        self.told_to_end = True
+
+    def kept(self) -> Kept:
+        """What a next run would go on from, at this moment."""
+        scratch = Path(self.whole_environment().get("ALFNET_SCRATCH", self.folder / ".scratch"))
+        checkpoints: dict[str, int] = {}
+        for path in scratch.glob(f"{self.name}-{'[0-9a-f]' * 16}/[0-9]*-*.ckpt"):
+            folder, update = path.parent.name, path.name.split("-")[0]
+            checkpoints[folder] = max(checkpoints.get(folder, 0), int(update))
+        try:
+            stages = recorded_stages(self.folder / "dvc.lock")
+        except AlfnetError:  # there is none yet, or DVC was stopped while it wrote it
+            stages = {}
+        return Kept(checkpoints, {name: entry for name, entry in stages.items() if name.endswith(f"@{self.name}")})
 
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
         while True:
@@ -90,9 +141,21 @@ class Job:
         return {name: value for name, value in given.items() if value is not None}
 
     def checkpoint(self) -> Any:
-        """Called by submitit before a time limit or preemption: queue it again, to go on from its checkpoint."""
+        """Called by submitit before a time limit or preemption: queue it again, to go on from its checkpoint.
+
+        The stage is stopped first, in order. Raises AlfnetError, with which the run counts as killed, where the time was up
+        and nothing more is kept than before it: so it would go on for ever.
+        """
         from submitit.helpers import DelayedSubmission
 
+        if (group := self.group) is not None:
+            end_groups([group])
+        time_was_up = self.minutes is not None and time.monotonic() - self.begun > 0.8 * 60 * self.minutes - 120
+        if time_was_up and self.kept_before is not None and not self.kept().is_beyond(self.kept_before):
+            raise AlfnetError(
+                f"in {self.minutes} minutes it came to no new checkpoint; give it more with --time, or lower "
+                "machine.checkpoint_every"
+            )
         return DelayedSubmission(self)
 
     @property
@@ -165,7 +228,7 @@ def _processes(group: int) -> Iterator[Path]:
 def progress_in(log: str) -> tuple[str, float]:
     """Return what a job's log says last: (words such as 'train 640/1300', its part of the job's time that has passed)."""
     found = _PROGRESS.findall(log)
-    stages = re.findall(r"^Running stage '(\w+)@", log, re.MULTILINE)
+    stages = _RUNNING.findall(log)
     stage = stages[-1] if stages else ""
     begin, end = _SHARES.get(stage, (0.0, 0.0))
     if found and found[-1][0] == stage:
@@ -174,12 +237,26 @@ def progress_in(log: str) -> tuple[str, float]:
     return stage, begin
 
 
+def began_in(log: str) -> tuple[float, float]:
+    """Return where in the job's time its last start began, 0 to 1: (by its first stage, by that stage's checkpoint, too).
+
+    (1, 1) where no stage has run: all came out of the cache, or the first is still to come.
+    """
+    log = log[max(0, log.rfind(_STARTS)) :]
+    first = _RUNNING.search(log)
+    if first is None:
+        return 1.0, 1.0
+    begin, end = _SHARES.get(first[1], (0.0, 0.0))
+    found = _GOING_ON.search(log)
+    return begin, begin + (end - begin) * (int(found[1]) / max(1, int(found[2])) if found else 0.0)
+
+
 def stage_was_killed(log: str) -> bool:
     """Whether a job's log says that a stage was killed since the job's last start. DVC itself ends as if it had failed."""
     return _KILLED.search(log, max(0, log.rfind(_STARTS))) is not None
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Linux: SIGTERM when the process that started this one ends, however that ends."""
     libc = ctypes.CDLL(None)
     libc.prctl(1, signal.SIGTERM)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,13 +18,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-
 from alfnet.errors import AlfnetError
-from alfnet.launch.jobs import Job, end_groups, progress_in, stage_was_killed
+from alfnet.launch import slurm
+from alfnet.launch.jobs import Job, Kept, began_in, end_groups, progress_in, stage_was_killed
 from alfnet.launch.lock_file import leave_out, mend_lock, record, recorded
+from alfnet.launch.repro import Dvc, closing_lines, failure_lines
+from alfnet.launch.view import Row, View
 from alfnet.launch.worktrees import Worktrees, claimed, remove_left
 from alfnet.params import Params
 
@@ -34,18 +33,24 @@ PER_SEED = ("train", "validate", "detect", "evaluate")
 AFTER = ("summarise", "deploy", "report")
 """What depends on the jobs, and no job on it."""
 RUNS_AT_MOST = 3
-"""A job that was killed (not one that failed) is started again, to go on from its checkpoint."""
+"""A job that was killed (not one that failed) is started again, to go on from its checkpoint. So often in succession without
+anything more being kept: a run that came to a new checkpoint, or to the end of a stage, does not count."""
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_BETWEEN_QUEUES = 10.0
 """Between two looks at Slurm's queue, which all users share."""
+BACKBONE_IN_STEPS = 3
+"""The time of an update's backbone and loading in that of a step's layers, roughly."""
+WITHOUT_TRAINING = 0.15
+"""The part of a job's time that one with imported weights takes, roughly."""
 FOREVER_MINUTES = 60 * 24 * 365
-
-State = Literal["waiting", "running", "done", "failed"]
 
 
 @dataclass
 class Options:
-    """How the jobs run. The number of jobs at once changes no result."""
+    """How the jobs run. With `runtime: portable` the number of jobs at once changes no byte.
+
+    With `runtime: native` and no GPUs the jobs share the cores out, and how many threads a training has is part of its result.
+    """
 
     on: Literal["local", "slurm"] = "local"
     jobs: int | None = None
@@ -53,7 +58,7 @@ class Options:
     gpus: Sequence[str] = ()
     """Local: jobs take turns on these, one each: values of CUDA_VISIBLE_DEVICES."""
     slurm: Mapping[str, Any] = field(default_factory=dict)
-    """Parameters of submitit's Slurm executor, without their prefix slurm_."""
+    """What each job asks for: parameters of submitit's Slurm executor, without their prefix slurm_ (`slurm.parameters`)."""
 
     @property
     def at_once(self) -> int:
@@ -62,34 +67,35 @@ class Options:
 
 
 @dataclass
-class _Progress:
-    """One row of the table."""
+class _Progress(Row):
+    """A job's row of the table, and what is known of the job."""
 
     variant: str
     seed: int
-    state: State = "waiting"
-    words: str = ""
-    part: float = 0.0
-    runs: int = 0
-    started: float = 0.0
-    seconds: float = 0.0
     log: Path | None = None
     job: Job | None = None
     handle: Any = None
     slot: int = 0
     missed: int = 0
     """How often in succession Slurm's queue was without this job."""
+    log_length: int = 0
+    """Of its log, when Slurm put it into its queue."""
+    fruitless: int = 0
+    """How many runs in succession were killed without anything more being kept."""
+    kept: Kept | None = None
+    """What the present run went on from."""
 
-    @property
-    def name(self) -> str:
-        return f"{self.variant}-{self.seed}"
+    def __post_init__(self) -> None:
+        self.name = f"{self.variant}-{self.seed}"
 
 
 def launch(params: Params, root: Path, options: Options) -> int:
     """Reproduce the pipeline with the trainings side by side; return the exit code.
 
-    Raises AlfnetError where this is no Git repository with a DVC pipeline, or where Slurm or enough GPUs are not there.
+    Raises AlfnetError where this is no Git repository with a DVC pipeline, where Slurm or enough GPUs are not there, or
+    where a training is to have several nodes.
     """
+    _refuse_several_nodes(params)
     launches = (root / ".scratch" / "launch").resolve()
     if not (root / "dvc.yaml").is_file():
         raise AlfnetError(f"{root / 'dvc.yaml'}: no such file; run this in the project's folder")
@@ -97,14 +103,50 @@ def launch(params: Params, root: Path, options: Options) -> int:
         print(said, file=sys.stderr)
     for folder in remove_left(root, launches):
         print(f"removed what an earlier launch left: {folder}", file=sys.stderr)
-    if code := _dvc(root, "repro", *FIRST):
-        return code
-    rows = pending(root, params)
     if options.on == "local":
         options = replace(options, gpus=turns_of_gpus(params, options.gpus))
-    if rows and (code := _run(root, launches, rows, options, params.runtime)):
+    ending = _heed_signals()
+    folder = launches / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
+    with claimed(folder):
+        with View() as view:
+            dvc = Dvc(root, folder / "dvc.log", view, ending)
+            rows: list[_Progress] = []
+            if not (code := dvc.repro(view.before, *FIRST)):
+                view.before.words = "looking for what has changed"
+                view.show()
+                rows = pending(root, params)
+                view.before.words = ""
+                view.set_jobs(rows, _at_once(options, len(rows)))
+                code = _run(_Work(root, folder, rows, options, params.runtime), dvc) if rows else 0
+            if not code:
+                code = dvc.repro(view.after)
+        failed = [row for row in rows if row.state == "failed"]
+        for row in failed:
+            print(f"failed: {row.name}; its log: {row.log or 'none, it never ran'}", file=sys.stderr)
+        if code and not failed:
+            print("".join(f"{line}\n" for line in failure_lines(dvc.said, dvc.log)), end="", file=sys.stderr)
+    if code:
         return code
-    return _dvc(root, "repro")
+    shutil.rmtree(folder, ignore_errors=True)
+    print("".join(f"{line}\n" for line in closing_lines(dvc.said)), end="", flush=True)
+    return 0
+
+
+def _heed_signals() -> list[SystemExit]:
+    """Let SIGTERM and SIGHUP end this process as exceptions, which stop what was started; the list then holds the exception.
+
+    An exception out of a signal's handler may get lost in C code, so loops have to look at the list.
+    """
+    ending: list[SystemExit] = []
+
+    def end(number: int, frame: Any) -> NoReturn:
+        ending.append(SystemExit(128 + number))
+        raise ending[-1]
+
+    signal.signal(signal.SIGTERM, end)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # `nohup` ignores it
+        signal.signal(signal.SIGHUP, end)
+    return ending
 
 
 def turns_of_gpus(params: Params, named: Sequence[str] = ()) -> list[str]:
@@ -140,55 +182,47 @@ def pending(root: Path, params: Params) -> list[_Progress]:
         raise AlfnetError(f"dvc status: {result.stderr.strip()}; alfnet check says more")
     listed = set(json.loads(result.stdout))
     return [
-        _Progress(variant, seed)
+        _Progress(variant, seed, weight=_weight(params, variant))
         for variant in params.variants
         for seed in params.seeds
         if listed & set(_stages_of(f"{variant}-{seed}"))
     ]
 
 
-def _run(root: Path, launches: Path, rows: list[_Progress], options: Options, runtime: str) -> int:
-    folder = launches / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
-    console = Console(stderr=True)
-    ending: list[SystemExit] = []
+def _at_once(options: Options, jobs: int) -> int:
+    """How many of so many jobs run at a time, as far as it is up to the launch."""
+    if options.on == "local":
+        return options.at_once
+    return int(options.slurm.get("array_parallelism") or options.jobs or jobs or 1)
 
-    def end(number: int, frame: Any) -> NoReturn:
-        ending.append(SystemExit(128 + number))
-        raise ending[-1]
 
-    signal.signal(signal.SIGTERM, end)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # `nohup` ignores it
-        signal.signal(signal.SIGHUP, end)
-    with claimed(folder):
-        work = _Work(root, folder, rows, options, runtime)
-        try:
-            with Live(console=console, auto_refresh=False, transient=False) as live:
-                while not work.step():
-                    if ending:  # an exception out of a signal's handler may get lost in C code
-                        raise ending[-1]
-                    if console.is_terminal:
-                        live.update(work.table(), refresh=True)
-                    else:
-                        work.say(console)
-                    time.sleep(SECONDS_BETWEEN_LOOKS)
-                if console.is_terminal:
-                    live.update(work.table(), refresh=True)
-                else:
-                    work.say(console)
-        except BaseException:
-            with contextlib.suppress(OSError):  # the terminal, or whoever read this, may be gone
-                print("stopping the jobs; what their checkpoints hold is kept", file=sys.stderr, flush=True)
-            work.stop()
-            raise
-        finally:
-            work.trees.clean()
-        work.collect()
-    failed = [row for row in rows if row.state == "failed"]
-    for row in failed:
-        print(f"failed: {row.name}; its log: {row.log or 'none, it never ran'}", file=sys.stderr)
-    if not failed:
-        shutil.rmtree(folder, ignore_errors=True)
-    return 1 if failed else 0
+def _weight(params: Params, variant: str) -> float:
+    """The work of a variant's jobs beside that of others: updates, of which each step of localisation makes a part."""
+    training = params.training(variant).updates * (BACKBONE_IN_STEPS + params.variants[variant].steps)
+    return training * (WITHOUT_TRAINING if params.variants[variant].weights is not None else 1.0)
+
+
+def _run(work: _Work, dvc: Dvc) -> int:
+    """Run the jobs and collect what those that are done have made; return 1 where one failed."""
+    try:
+        while not work.step():
+            if dvc.ending:
+                raise dvc.ending[-1]
+            dvc.view.show()
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        dvc.view.show()
+    except BaseException:
+        with contextlib.suppress(OSError):  # the terminal, or whoever read this, may be gone
+            print("stopping the jobs; what their checkpoints hold is kept", file=sys.stderr, flush=True)
+        work.stop()
+        raise
+    finally:
+        work.trees.clean()
+    work.collect(dvc)
+    if not any(row.state == "failed" for row in work.rows):
+        return 0
+    dvc.view.after.state, dvc.view.after.words = "waiting", ""
+    return 1
 
 
 class _Work:
@@ -197,8 +231,6 @@ class _Work:
     def __init__(self, root: Path, folder: Path, rows: list[_Progress], options: Options, runtime: str) -> None:
         self.root, self.folder, self.rows, self.options = root, folder, rows, options
         self.trees = Worktrees(root, folder / "trees")
-        self.started = time.monotonic()
-        self.said: dict[str, str] = {}
         self.recorded: dict[str, Any] = {}
         scratch = Path(os.environ.get("ALFNET_SCRATCH", root / ".scratch")).resolve()
         self.environment: dict[str, str | None] = {"ALFNET_SCRATCH": str(scratch)}
@@ -214,7 +246,7 @@ class _Work:
         """Look at what runs, start what may; True when all has ended."""
         self._look_at_queue()
         for row in self.rows:
-            if row.state == "running":
+            if row.state in ("queued", "running"):
                 self._look(row)
         running = [row for row in self.rows if row.state == "running"]
         waiting = [row for row in self.rows if row.state == "waiting"]
@@ -229,50 +261,24 @@ class _Work:
 
     def stop(self) -> None:
         """Stop all that this launch started."""
-        running = [row for row in self.rows if row.state == "running"]
-        for row in running:
-            if self.options.on == "slurm":
-                row.handle.cancel(check=False)
-        if self.options.on == "slurm":
-            return
-        self._end_processes(running)
+        running = [row for row in self.rows if row.state in ("queued", "running")]
+        if self.options.on == "local":
+            self._end_processes(running)
+        elif running:
+            slurm.cancel([row.handle.job_id for row in running])
 
     def _end_processes(self, rows: list[_Progress]) -> None:
         """Stop what works for local jobs. It outlives submitit's processes, where it is these that were killed."""
         groups = [row.job.group for row in rows if row.job is not None]
         end_groups([group for group in groups if group is not None])
 
-    def collect(self) -> None:
+    def collect(self, dvc: Dvc) -> None:
         """Put the results of the jobs that are done into the project's folder, from the cache that they share with it."""
         if not self.recorded:
             return
         record(self.root, self.recorded)
         # Where that fails, `dvc repro`, which follows, says why or mends it. Forced, as it would be there.
-        _dvc(self.root, "checkout", "--quiet", "--force", *self.recorded)
-
-    def table(self) -> Table:
-        """What the terminal shows."""
-        done = sum(1.0 if row.state in ("done", "failed") else row.part for row in self.rows)
-        elapsed = time.monotonic() - self.started
-        left = f"{_time(elapsed * (len(self.rows) - done) / done)} left" if done > 0.02 else ""
-        table = Table(title=f"{done:.1f} of {len(self.rows)} jobs in {_time(elapsed)}  {left}", title_justify="left")
-        for column in ("job", "state", "progress", "time"):
-            table.add_column(column, justify="right" if column == "time" else "left")
-        for row in self.rows:
-            state = row.state + (f" (run {row.runs})" if row.runs > 1 else "")
-            table.add_row(row.name, state, row.words, _time(row.seconds) if row.seconds else "")
-        return table
-
-    def say(self, console: Console) -> None:
-        """Without a terminal: a line for each change."""
-        for row in self.rows:
-            again = f" again (run {row.runs})" if row.runs > 1 else ""
-            line = f"{row.name}: {row.state}"
-            if row.state == "running":
-                line += f"{again}, {row.words.split(' ')[0] or 'started'}"
-            if self.said.get(row.name) != line and row.state != "waiting":
-                console.print(line, highlight=False)
-                self.said[row.name] = line
+        dvc.run(dvc.view.after, "checkout", "--quiet", "--force", *self.recorded)
 
     def _submit(self, rows: list[_Progress]) -> None:
         for row in rows:
@@ -304,7 +310,9 @@ class _Work:
             else:
                 handles = [self.executor.submit(row.job) for row in rows]
             for row, handle in zip(rows, handles, strict=True):
-                row.handle, row.state, row.runs, row.missed = handle, "running", row.runs + 1, 0
+                row.kept = row.job.kept() if row.job is not None else None
+                row.handle, row.runs, row.missed, row.log_length = handle, row.runs + 1, 0, 0
+                row.state = "queued" if self.options.on == "slurm" else "running"
                 row.started, row.log, row.words = time.monotonic(), Path(handle.paths.stdout), ""
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -319,12 +327,18 @@ class _Work:
         tree = self.trees.make(row.name)
         leave_out(tree / "dvc.lock", partial(_is_of_others, row.name))
         owner = self.folder / "owner" if self.options.on == "local" else None
-        return Job(row.variant, row.seed, tree, environment, owner)
+        minutes = self.options.slurm.get("time", slurm.MINUTES) if self.options.on == "slurm" else None
+        return Job(row.variant, row.seed, tree, environment, owner, minutes)
 
     def _look(self, row: _Progress) -> None:
-        row.seconds = time.monotonic() - row.started
-        if log := _text(row.log):
+        log = _text(row.log)
+        if row.state == "queued" and len(log) > row.log_length:  # Slurm's queue is looked at less often
+            row.state, row.started = "running", time.monotonic()
+        if row.state == "running":
+            row.seconds = time.monotonic() - row.started
+        if log and row.state == "running":
             row.words, row.part = progress_in(log)
+            row.skipped, row.began = began_in(log)
         if self._ended(row):
             code = self._exit_code(row)
         elif row.missed > 1:
@@ -334,41 +348,55 @@ class _Work:
             return
         if code is None and self.options.on == "local":
             self._end_processes([row])
-        if code is None and row.runs < RUNS_AT_MOST:
+        assert row.job is not None
+        if code is None and self.options.on == "slurm":
+            slurm.cancel([row.handle.job_id])  # perhaps Slurm has queued it again by itself
+        if code is None and self._may_run_again(row, row.job):
             row.state, row.words = "waiting", "was killed; again from its checkpoint"
             return
         row.state = "done" if code == 0 else "failed"
         row.words, row.part = "", 1.0
-        assert row.job is not None
         if code == 0:
             _copy_timings(row.job.folder, self.root)
             self.recorded |= recorded(row.job.folder / "dvc.lock", _stages_of(row.name))
         self.trees.remove(row.job.folder)
+
+    def _may_run_again(self, row: _Progress, job: Job) -> bool:
+        """Whether a job that was killed starts again: not where its last runs came to nothing, one like the other."""
+        kept = job.kept()
+        moved = row.kept is None or kept.is_beyond(row.kept)
+        row.fruitless = 0 if moved else row.fruitless + 1
+        return row.fruitless < RUNS_AT_MOST
 
     def _ended(self, row: _Progress) -> bool:
         # submitit would ask `sacct`, which knows nothing where Slurm keeps no accounts, and then wait for ever.
         return bool(row.handle.paths.result_pickle.is_file() if self.options.on == "slurm" else row.handle.done())
 
     def _look_at_queue(self) -> None:
-        """Note which jobs Slurm no longer knows: those that were killed with all that could have told of it."""
+        """Note which jobs wait in Slurm's queue, and which it no longer knows: those killed with all that could tell of it."""
         if self.options.on != "slurm" or time.monotonic() - self.queue_read < SECONDS_BETWEEN_QUEUES:
             return
         self.queue_read = time.monotonic()
-        command = ["squeue", "--noheader", "--array", "--format=%i", f"--user={os.getuid()}"]
-        listed = subprocess.run(command, capture_output=True, text=True)
-        if listed.returncode:  # Slurm is busy or being restarted
+        if (known := slurm.queue()) is None:
             return
-        known = set(listed.stdout.split())
         for row in self.rows:
-            if row.state == "running":
-                row.missed = 0 if row.handle.job_id in known else row.missed + 1
+            if row.state not in ("queued", "running"):
+                continue
+            state, reason = known.get(row.handle.job_id, ("", ""))
+            row.missed = 0 if state else row.missed + 1
+            if state in slurm.QUEUED:
+                if row.state == "running":  # once more
+                    row.state, row.log_length = "queued", len(_text(row.log))
+                row.words = "" if reason == "None" else reason
+            elif state and row.state == "queued":
+                row.state, row.started, row.words = "running", time.monotonic(), ""
 
     def _exit_code(self, row: _Progress) -> int | None:
         """DVC's exit code; None where the job, or a process of one of its stages, was killed."""
         try:
             code = row.handle.result()
         except Exception as error:  # submitit: no result, or what the job raised
-            print(f"{row.name}: {str(error).strip().splitlines()[0]}", file=sys.stderr)
+            print(f"{row.name}: {_reason(error)}", file=sys.stderr)
             return None
         killed = code < 0 or (code > 0 and stage_was_killed(_text(row.log)))
         return None if killed else int(code)
@@ -382,15 +410,15 @@ def _executor(logs: Path, options: Options) -> Any:
         executor = submitit.LocalExecutor(logs)
         executor.update_parameters(timeout_min=FOREVER_MINUTES, stderr_to_stdout=True)
         return executor
-    if not shutil.which("sbatch"):
-        raise AlfnetError("sbatch: no such command; is Slurm on this machine? Without it: alfnet launch --on local")
-    # Without Slurm's accounting submitit warns at every look; the jobs' own result files tell it all the same.
-    logging.getLogger("submitit").setLevel(logging.ERROR)
-    executor = submitit.SlurmExecutor(logs, max_num_timeout=1000)
-    executor.update_parameters(
-        **{"array_parallelism": options.at_once, "stderr_to_stdout": True, "use_srun": False, **options.slurm}
-    )
-    return executor
+    return slurm.executor(logs, options.slurm, options.jobs)
+
+
+def _reason(error: Exception) -> str:
+    """The line that counts of what submitit says of a job: the end of its traceback where there is one."""
+    parts = re.split(r"^-{10,}$", str(error).strip(), flags=re.MULTILINE)
+    if parts[0].startswith("Job (task=") and len(parts) > 2:
+        return parts[1].strip().splitlines()[-1].removeprefix("alfnet.errors.AlfnetError: ")
+    return parts[0].splitlines()[0] if parts[0] else type(error).__name__
 
 
 def _text(log: Path | None) -> str:
@@ -414,11 +442,10 @@ def _copy_timings(worktree: Path, root: Path) -> None:
         shutil.copy2(path, target)
 
 
-def _dvc(root: Path, *arguments: str) -> int:
-    return subprocess.run([sys.executable, "-m", "dvc", "--wait-for-lock", *arguments], cwd=root).returncode
-
-
-def _time(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+def _refuse_several_nodes(params: Params) -> None:
+    """A job runs on one node: its training would wait for the processes of the other nodes, which nobody starts."""
+    if params.machine.nodes > 1:
+        raise AlfnetError(
+            f"machine.nodes: {params.machine.nodes}: a pipeline's stage runs on one node; start the training by torchrun on "
+            "every node (docs/dvc.md), or set nodes: 1"
+        )

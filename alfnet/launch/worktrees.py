@@ -116,11 +116,15 @@ def present_state(root: Path) -> str:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[Path]:
-    """Make `folder` and own it within the block; `remove_left` leaves it alone until this process ends."""
+    """Make `folder` and own it within the block; `remove_left` leaves it alone until then. It goes where nothing came into it."""
     folder.mkdir(parents=True)
     with open(folder / "owner", "w") as owner:
         fcntl.flock(owner, fcntl.LOCK_EX)
-        yield folder
+        try:
+            yield folder
+        finally:
+            if [path.name for path in folder.iterdir()] == ["owner"]:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_left(root: Path, launches: Path) -> list[Path]:

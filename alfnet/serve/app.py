@@ -100,6 +100,7 @@ def create_app(finder: Finder, limits: Limits | None = None) -> FastAPI:
             "model": finder.model,
             "backend": finder.backend,
             "trained_on": finder.trained_on,
+            "detect": finder.detect,
             "limits": {"bytes": limits.bytes, "pixels": limits.pixels, "seconds": limits.seconds},
         }
 

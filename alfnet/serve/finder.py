@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,9 +15,13 @@ from alfnet.detection.detections import Detections
 from alfnet.detection.timing import available_cores
 from alfnet.detection.weights import backend_of, check_not_folder, check_readable_by
 from alfnet.errors import AlfnetError, extra_needed
+from alfnet.export.onnx_session import open_session
+from alfnet.export.selection import fixed_selection, fixed_threshold
 from alfnet.export.settings import METADATA_KEY, ExportSettings, read_description
 from alfnet.images import MEAN_COLOUR, shrink_to_frame
 from alfnet.network.origin import origin_of, trained_frame
+
+log = logging.getLogger(__name__)
 
 STRIDE = 64
 BACKENDS = ("auto", "torch", "onnx", "openvino", "ncnn")
@@ -34,6 +39,8 @@ class Finder:
     """The file's name, without its folder."""
     trained_on: Mapping[str, Any] = field(default_factory=dict)
     """What the file says of its training (`alfnet weights info`)."""
+    detect: Mapping[str, Any] = field(default_factory=dict)
+    """How boxes are selected (`score_threshold`, `nms_iou`, `after_nms`, ...), where it is known."""
 
     def pixels(self, height: int, width: int) -> int:
         """How many pixels an image of this size takes at most on its way: its own, or those that it is padded to."""
@@ -76,7 +83,7 @@ def open_finder(
     if chosen == "onnx":
         alone = OnnxFinder(weights, device=device, threads=threads, score=score)
         if alone.export.nms:
-            return Finder(alone, alone.name, weights.name, alone.trained_on)
+            return Finder(alone, alone.name, weights.name, alone.trained_on, alone.detect)
     with extra_needed("detect"):
         from alfnet.detection.backend import open_backend
         from alfnet.detection.detector import Detector, settings_of
@@ -88,7 +95,8 @@ def open_finder(
     if score is not None:
         settings = settings.model_copy(update={"score_threshold": score})
     detector = Detector(opened, settings, frame=trained_frame(origin))
-    return Finder(lambda image: detector(image, bgr=True), opened.name, weights.name, origin)
+    detect = settings.model_dump(mode="json")
+    return Finder(lambda image: detector(image, bgr=True), opened.name, weights.name, origin, detect)
 
 
 class OnnxFinder:
@@ -103,32 +111,27 @@ class OnnxFinder:
     ) -> None:
         """Open the file. Raises AlfnetError where it is none of `alfnet export`, or the device is not there."""
         with extra_needed("serve"):
-            import onnxruntime as runtime
-        on_gpu = device.partition(":")[0] in ("cuda", "gpu")
-        available = runtime.get_available_providers()
-        if on_gpu and "CUDAExecutionProvider" not in available:
-            raise AlfnetError(
-                f"--device {device}: this ONNX Runtime has no GPU; pip install onnxruntime-gpu, or set cpu"
-            )
-        on_gpu = on_gpu or (device == "auto" and "CUDAExecutionProvider" in available)
-        options = runtime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = threads or available_cores()
-        try:
-            self.session = runtime.InferenceSession(
-                str(path), options, providers=[*(["CUDAExecutionProvider"] if on_gpu else []), "CPUExecutionProvider"]
-            )
-        except Exception as error:  # its own classes have no common base that is public
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-            raise AlfnetError(f"{path}: ONNX Runtime cannot open it ({reason}); export it again") from None
+            opened = open_session(path, device, threads or available_cores())
+        self.session = opened.session
         described = self.session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         network, self.export, origin = read_description(described, path)
         self.trained_on = origin_of(origin)
         self.frame = trained_frame(self.trained_on)
         self.step = self.export.test_step or network.steps
         self.score = score or 0.0
-        where = "GPU" if on_gpu else "CPU"
-        self.name = f"ONNX Runtime {runtime.__version__} ({self.export.precision}) on {where}"
+        self.detect = fixed_selection(described)
+        fixed = fixed_threshold(self.detect) or 0.0
+        if self.export.nms and score is not None:
+            if score < fixed:
+                log.warning(
+                    "--score %g: %s gives no score below %g, which it was exported with; lower ones need a file without --nms, "
+                    "or the model.safetensors",
+                    score,
+                    path.name,
+                    fixed,
+                )
+            self.detect["score_threshold"] = max(score, fixed)
+        self.name = f"ONNX Runtime {opened.version} ({self.export.precision}) on {opened.where}"
 
     def __call__(self, image: np.ndarray) -> Detections:
         """The pedestrians in `image`, uint8 (H, W, 3), B G R."""
@@ -136,15 +139,16 @@ class OnnxFinder:
         if self.frame is not None and (height > self.frame[0] or width > self.frame[1]):
             # As the photographs that it was trained on; the boxes are of the image as it is.
             framed, scale = shrink_to_frame(image, *self.frame)
-            inside = self(framed)
-            boxes = np.clip(inside.boxes / np.float32(scale), 0, np.array([width, height] * 2, np.float32))
-            return Detections(boxes, inside.scores, self.step, height, width, image=image, bgr=True)
-        [found] = self.session.run(["detections"], {"images": padded(image, self.export)})
-        found = found[np.argsort(-found[:, 5], kind="stable")]
-        found = found[found[:, 5] > self.score]
-        boxes = np.minimum(found[:, 1:5], np.array([width - 1, height - 1] * 2, np.float32))
-        inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # not in the padding alone
-        return Detections(boxes[inside], found[inside, 5], self.step, height, width, image=image, bgr=True)
+            found = self(framed)
+            boxes, scores = found.boxes / np.float32(scale), found.scores
+        else:
+            [rows] = self.session.run(["detections"], {"images": padded(image, self.export)})
+            rows = rows[np.argsort(-rows[:, 5], kind="stable")]
+            rows = rows[rows[:, 5] > self.score]
+            boxes, scores = rows[:, 1:5], rows[:, 5]
+        boxes = np.clip(boxes, 0, np.array([width - 1, height - 1] * 2, np.float32))
+        inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # not in the padding or the grey alone
+        return Detections(boxes[inside], scores[inside], self.step, height, width, image=image, bgr=True)
 
 
 def padded_size(height: int, width: int) -> tuple[int, int]:
