@@ -57,7 +57,9 @@ def export(
     test_step: Annotated[int | None, typer.Option(min=1, help="Of --nms: the step; left out, the last.")] = None,
     half: Annotated[bool, typer.Option("--half", help="Convolutions in float16 (for GPUs).")] = False,
     int8: Annotated[bool, typer.Option("--int8", help="Convolutions in int8 (for CPUs); needs --calibration.")] = False,
-    calibration: Annotated[Path | None, typer.Option(help="A folder of training images, of which 64 are used.")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="A folder of training images, of which 64 are used, spread over their names.")
+    ] = None,
 ) -> None:
     """Write a detector as an ONNX, OpenVINO or ncnn file, and compare it with PyTorch."""
     from pydantic import ValidationError
@@ -68,7 +70,7 @@ def export(
     from alfnet.errors import AlfnetError
     from alfnet.export.run import export_detector
     from alfnet.export.settings import ExportSettings, files_of
-    from alfnet.network.file_origin import read_origin
+    from alfnet.network.file_origin import read_origin, weights_summary
     from alfnet.network.origin import trained_frame
     from alfnet.outputs import check_outputs
 
@@ -100,7 +102,9 @@ def export(
         raise AlfnetError("; ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())) from None
     images = _images(calibration) if calibration is not None and int8 else []
     detect = settings_of(origin, weights)
-    difference = export_detector(weights, out, settings, detect, test_step=test_step, calibration=images)
+    # Where the pipeline's models are, their miss rates lie in another file, which does not go along.
+    beside = {key: value for key, value in weights_summary(weights).items() if key == "miss_rates"}
+    difference = export_detector(weights, out, settings, detect, test_step=test_step, calibration=images, origin=beside)
     print(f"{out}: {chosen}, {settings.precision}; {difference}")
 
 
@@ -120,12 +124,13 @@ def _format(out: Path, format: ExportFormat | None) -> Format:
 
 def _images(folder: Path) -> list[Path]:
     from alfnet.errors import AlfnetError
+    from alfnet.export.run import spread
     from alfnet.images import IMAGE_SUFFIXES
 
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if not found:
         raise AlfnetError(f"--calibration {folder}: no image in this folder")
-    return found[:: max(1, len(found) // 64)][:64]
+    return spread(found, 64)
 
 
 def _check_replaceable(out: Path, kind: Format) -> None:

@@ -15,7 +15,7 @@ from alfnet.detection.timing import doubts, measure
 from alfnet.evaluation.evaluate import evaluate_columns
 from alfnet.evaluation.protocol import find_protocol
 from alfnet.evaluation.subsets import chosen_subsets
-from alfnet.export.run import export_detector
+from alfnet.export.run import export_detector, spread
 from alfnet.export.runtimes import OPEN
 from alfnet.export.settings import SUFFIXES, ExportSettings, files_of
 from alfnet.files import atomic_path, write_json
@@ -106,13 +106,6 @@ def deploy_variant(
         if doubt := doubts(each):
             log.warning("%s, %s: the time per image is doubtful: %s", title, precision, doubt)
     print(f"{title}: {sentence(rates)}")
-
-
-def spread(images: Sequence[CachedImage], number: int) -> list[CachedImage]:
-    """At most `number` of the images, evenly over their order."""
-    if len(images) <= number:
-        return list(images)
-    return [images[index * len(images) // number] for index in range(number)]
 
 
 def report(rates: Mapping[str, Any]) -> dict[str, Any]:

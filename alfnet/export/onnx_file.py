@@ -1,7 +1,6 @@
 """ONNX files: the graph by PyTorch's exporter, non-maximum suppression by ONNX's own operator.
 
-The opset is one that TensorRT, OpenVINO and ONNX Runtime all take; the operators are convolutions, pooling, elementwise
-arithmetic and reshapes (and NonMaxSuppression, TopK, GatherND with `nms`).
+The opset and the operators (`operators`) are those that TensorRT, OpenVINO and ONNX Runtime all take.
 """
 
 from __future__ import annotations
@@ -28,7 +27,32 @@ from alfnet.network.alfnet import ALFNet
 from alfnet.params import DetectSettings
 
 OPSET = 18
+OPERATORS = {
+    "network": frozenset({
+        "Add", "Cast", "Clip", "Concat", "Conv", "MaxPool", "Pad", "Relu", "Reshape", "Slice", "Sub", "Transpose", "Unsqueeze",
+    }),
+    "rgb": frozenset({"GatherND"}),
+    "decode": frozenset({"Div", "Exp", "Gather", "Max", "Min", "Mul", "Sigmoid"}),
+    "dynamic": frozenset({"Range", "Shape", "Squeeze"}),
+    "nms": frozenset({"Gather", "GatherND", "GreaterOrEqual", "NonMaxSuppression", "ReduceMin"}),
+    "int8": frozenset({"DequantizeLinear", "QuantizeLinear"}),
+}  # fmt: skip
+"""Of the paper's two backbones: the operators of the network, and those that an option adds (`dynamic`: to `decode`)."""
 _SIZE_FOR_TRACING = (128, 192)
+
+
+def operators(export: ExportSettings) -> frozenset[str]:
+    """The operators that a file of the paper's two backbones may hold."""
+    decoded = export.decode or export.nms
+    asked = {
+        "network": True,
+        "rgb": export.channels == "rgb",
+        "decode": decoded,
+        "dynamic": decoded and export.size is None,
+        "nms": export.nms,
+        "int8": export.int8,
+    }
+    return frozenset().union(*(OPERATORS[name] for name, holds in asked.items() if holds))
 
 
 def onnx_model(
@@ -165,7 +189,18 @@ def _with_decoder(proto: onnx.ModelProto, model: ALFNet, export: ExportSettings,
         ["raw_anchors", "raw_limit"],
         ({0: images, 1: 64 * dim("rows", min=1), 2: 64 * dim("columns", min=1)},),
     )
-    return _joined(_joined(proto, grid, "grid_"), decoder, "decode_")
+    joined = _joined(_joined(proto, grid, "grid_"), decoder, "decode_")
+    _measure_float_images(joined.graph)
+    return joined
+
+
+def _measure_float_images(graph: onnx.GraphProto) -> None:
+    """Take the sizes from the images in float32: TensorRT takes uint8 as an input that is converted, and for nothing else."""
+    conversions = (node.output[0] for node in graph.node if node.op_type == "Cast" and node.input[0] == "images")
+    converted = next(conversions, "images")
+    for node in graph.node:
+        if node.op_type == "Shape" and node.input[0] == "images":
+            node.input[0] = converted
 
 
 class _FixedDecoder(torch.nn.Module):

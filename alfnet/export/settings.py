@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from alfnet.errors import AlfnetError
 from alfnet.network.settings import NetworkSettings
+
+if TYPE_CHECKING:
+    from alfnet.params import DetectSettings
 
 Format = Literal["onnx", "openvino", "ncnn"]
 FILES: dict[Format, tuple[str, ...]] = {
@@ -83,15 +86,23 @@ class ExportSettings(BaseModel):
         return "int8" if self.int8 else "float16" if self.half else "float32"
 
 
-def describe(network: NetworkSettings, export: ExportSettings, origin: dict[str, Any]) -> str:
-    """The JSON that an exported file carries: how the network is built, what it takes, what it was trained on."""
-    content = {
+def describe(
+    network: NetworkSettings, export: ExportSettings, origin: dict[str, Any], detect: DetectSettings | None = None
+) -> str:
+    """The JSON that an exported file carries: how the network is built, what it takes, what it was trained on.
+
+    Of `detect` it says what is fixed in the graph, which `alfnet.export.selection` reads: nothing without `decode` or `nms`.
+    """
+    content: dict[str, Any] = {
         "format": FORMAT_VERSION,
         "settings": network.model_dump(mode="json"),
         "export": export.model_dump(mode="json"),
         "input": "uint8 (N, H, W, 3), channels " + export.channels.upper(),
         "extra": origin,
     }
+    if detect is not None and (export.decode or export.nms):
+        selection = detect.model_dump(mode="json", exclude={"before_nms"})  # which no graph cuts at
+        content["detect"] = selection if export.nms else {"scores": selection["scores"]}
     return json.dumps(content, sort_keys=True, allow_nan=False)
 
 
