@@ -284,7 +284,8 @@ def test_a_protocol_and_a_subset_may_be_built_with_lists():
     detections = make_detections([[1, 10, 10, 41, 100, 0.9], [1, 400, 10, 41, 100, 0.8]])
     listed = Subset("reasonable", [50, math.inf], [0.65, math.inf])  # type: ignore[arg-type]
     protocol = replace(CITYPERSONS, subsets=[listed], fppi_points=list(CITYPERSONS.fppi_points))  # type: ignore[arg-type]
-    assert evaluate(truth, detections, [0.5], protocol=protocol).percent["iou_0.50"]["reasonable"] == (
-        evaluate(truth, detections, [0.5]).percent["iou_0.50"]["reasonable"]
+    assert (
+        evaluate(truth, detections, [0.5], protocol=protocol).percent["iou_0.50"]["reasonable"]
+        == (evaluate(truth, detections, [0.5]).percent["iou_0.50"]["reasonable"])
     )
     assert Subset("all", [-math.inf, math.inf], [-math.inf, math.inf]).needs_visibility is False  # type: ignore[arg-type]
