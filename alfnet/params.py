@@ -7,6 +7,7 @@ optional parts (`thresholds`, `weights`, ... of a variant), and their docstring 
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -560,9 +561,24 @@ class Params(Settings):
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:
-    """Read and check a parameter file. Raises AlfnetError with the path, value and remedy of everything that is wrong."""
+    """Read and check a parameter file. Raises AlfnetError with the path, value and remedy of everything that is wrong.
+
+    Also where DVC's stage `train` has several nodes: it would wait for the processes of the others, which nobody starts.
+    """
     raw = read_yaml(path, advice="run in the project's folder, or make it with: alfnet profile mini")
-    return check_params(raw, str(path))
+    params = check_params(raw, str(path))
+    if "train@" in os.environ.get("DVC_STAGE", ""):
+        check_one_node(params)
+    return params
+
+
+def check_one_node(params: Params) -> None:
+    """Raise AlfnetError where a training in the pipeline would have several nodes."""
+    if params.machine.nodes > 1:
+        raise AlfnetError(
+            f"machine.nodes: {params.machine.nodes}: a pipeline's stage runs on one node; start the training by torchrun on "
+            "every node (docs/dvc.md), or set nodes: 1"
+        )
 
 
 _EXPLAINED = 30

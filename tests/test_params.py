@@ -308,3 +308,16 @@ def test_subsets_of_the_parameters_are_the_published_sets_or_ones_own() -> None:
     for wrong in ("city", "reasonable", "a=width:3-4", "a=height:x-", "=height:50-", "a=height:50"):
         with pytest.raises(AlfnetError, match="subsets"):
             check_params(changed(evaluate__subsets=[wrong]), "params.yaml")
+
+
+def test_several_nodes_in_a_stage_of_the_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "params.yaml"
+    YAML(typ="safe").dump(changed(runtime="native", machine__nodes=2, train__batch=16), path)
+    assert load_params(path).machine.nodes == 2
+    monkeypatch.setenv("DVC_STAGE", "detect@mobilenet-2s-1")
+    load_params(path)
+    monkeypatch.setenv("DVC_STAGE", "train@mobilenet-2s-1")
+    with pytest.raises(
+        AlfnetError, match=r"machine\.nodes: 2: a pipeline's stage runs on one node; .* or set nodes: 1$"
+    ):
+        load_params(path)

@@ -25,7 +25,7 @@ from alfnet.launch.lock_file import leave_out, mend_lock, record, recorded
 from alfnet.launch.repro import Dvc, closing_lines, failure_lines
 from alfnet.launch.view import Row, View
 from alfnet.launch.worktrees import Worktrees, claimed, remove_left
-from alfnet.params import Params
+from alfnet.params import Params, check_one_node
 
 FIRST = ("parameters", "cache_annotations", "ground_truth", "first_weights")
 """What all jobs need, and what these need themselves; it runs in the project's folder before them."""
@@ -95,7 +95,7 @@ def launch(params: Params, root: Path, options: Options) -> int:
     Raises AlfnetError where this is no Git repository with a DVC pipeline, where Slurm or enough GPUs are not there, or
     where a training is to have several nodes.
     """
-    _refuse_several_nodes(params)
+    check_one_node(params)
     launches = (root / ".scratch" / "launch").resolve()
     if not (root / "dvc.yaml").is_file():
         raise AlfnetError(f"{root / 'dvc.yaml'}: no such file; run this in the project's folder")
@@ -440,12 +440,3 @@ def _copy_timings(worktree: Path, root: Path) -> None:
         target = root / path.relative_to(worktree)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target)
-
-
-def _refuse_several_nodes(params: Params) -> None:
-    """A job runs on one node: its training would wait for the processes of the other nodes, which nobody starts."""
-    if params.machine.nodes > 1:
-        raise AlfnetError(
-            f"machine.nodes: {params.machine.nodes}: a pipeline's stage runs on one node; start the training by torchrun on "
-            "every node (docs/dvc.md), or set nodes: 1"
-        )
