@@ -19,8 +19,7 @@ from alfnet.export import onnx_file, run
 from alfnet.export.graph import Grid
 from alfnet.export.run import BOXES_AT_MOST, SCORES_AT_MOST, Difference, calibration_images, export_detector, spread
 from alfnet.export.runtimes import OPEN
-from alfnet.export.selection import fixed_selection
-from alfnet.export.settings import SUFFIXES, ExportSettings, describe
+from alfnet.export.settings import SUFFIXES, ExportSettings, describe, fixed_selection
 from alfnet.images import MEAN_COLOUR, shrink_to_frame, write_png
 from alfnet.network.alfnet import ALFNet
 from alfnet.params import DetectSettings

@@ -13,8 +13,7 @@ from alfnet.detection.backend import TorchBackend, bytes_needed
 from alfnet.detection.detector import Detector, default_weights
 from alfnet.errors import AlfnetError
 from alfnet.export.runtimes import ExportedBackend, OnnxBackend, exported_summary
-from alfnet.export.selection import fixed_selection, fixed_threshold
-from alfnet.export.settings import METADATA_KEY, ExportSettings
+from alfnet.export.settings import METADATA_KEY, ExportSettings, fixed_selection, fixed_threshold
 from tests.test_training_train import network
 
 NO_MEMORY = [

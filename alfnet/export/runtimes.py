@@ -19,8 +19,15 @@ from alfnet.errors import AlfnetError, extra_needed
 from alfnet.export.graph import OUTPUTS
 from alfnet.export.ncnn_file import INPUT, output_name, read_ncnn
 from alfnet.export.onnx_session import first_line, open_session
-from alfnet.export.selection import fixed_selection
-from alfnet.export.settings import METADATA_KEY, SUFFIXES, ExportSettings, Format, files_of, read_description
+from alfnet.export.settings import (
+    METADATA_KEY,
+    SUFFIXES,
+    ExportSettings,
+    Format,
+    files_of,
+    fixed_selection,
+    read_description,
+)
 from alfnet.network.alfnet import CHANNEL_MEANS
 from alfnet.network.origin import KEY, describe, origin_of, trained_frame
 from alfnet.network.settings import NetworkSettings
@@ -45,7 +52,7 @@ class ExportedBackend:
     export: ExportSettings
     origin: dict[str, Any]
     selection: Mapping[str, Any] = MappingProxyType({})
-    """What is fixed in the graph of `--nms` or `--decode` (`alfnet.export.selection`)."""
+    """What is fixed in the graph of `--nms` or `--decode` (`alfnet.export.settings.fixed_selection`)."""
     path: Path
     computes_on_cpu = True
 

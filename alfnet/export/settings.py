@@ -91,7 +91,7 @@ def describe(
 ) -> str:
     """The JSON that an exported file carries: how the network is built, what it takes, what it was trained on.
 
-    Of `detect` it says what is fixed in the graph, which `alfnet.export.selection` reads: nothing without `decode` or `nms`.
+    Of `detect` it says what is fixed in the graph, which `fixed_selection` reads: nothing without `decode` or `nms`.
     """
     content: dict[str, Any] = {
         "format": FORMAT_VERSION,
@@ -126,3 +126,24 @@ def read_description(text: str | None, path: object) -> tuple[NetworkSettings, E
         raise AlfnetError(
             f"{path}: was not written by alfnet export (its description is missing); export the detector"
         ) from None
+
+
+def fixed_selection(text: str | None) -> dict[str, Any]:
+    """`detect` of the description (JSON) that an exported file carries: score_threshold, nms_iou, after_nms, ...
+
+    Empty where the description does not say: files without --nms or --decode, and those of earlier versions.
+    """
+    try:
+        content = json.loads(text or "")
+    except (ValueError, RecursionError):
+        return {}
+    detect = content.get("detect") if isinstance(content, dict) else None
+    return dict(detect) if isinstance(detect, dict) else {}
+
+
+def fixed_threshold(selection: dict[str, Any]) -> float | None:
+    """The score above which the graph gives boxes; None where it is not said."""
+    value = selection.get("score_threshold")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        return None
+    return float(value)

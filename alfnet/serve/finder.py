@@ -16,8 +16,7 @@ from alfnet.detection.timing import available_cores
 from alfnet.detection.weights import backend_of, check_not_folder, check_readable_by
 from alfnet.errors import AlfnetError, extra_needed
 from alfnet.export.onnx_session import open_session
-from alfnet.export.selection import fixed_selection, fixed_threshold
-from alfnet.export.settings import METADATA_KEY, ExportSettings, read_description
+from alfnet.export.settings import METADATA_KEY, ExportSettings, fixed_selection, fixed_threshold, read_description
 from alfnet.images import MEAN_COLOUR, shrink_to_frame
 from alfnet.network.origin import origin_of, trained_frame
 
