@@ -672,6 +672,14 @@ def node() -> Iterator[None]:
     subprocess.run([tool, "stop"])
 
 
+def launched_on_slurm(folder: Path, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["alfnet", "launch", "--on", "slurm", *options],
+        cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+
+
 @pytest.mark.slurm
 def test_slurm_jobs_that_are_killed_run_again(toy: Path, node: None) -> None:
     """One by `scancel`, one with all that could have told of it; the bytes are those of a serial `dvc repro`."""
@@ -712,11 +720,7 @@ def test_slurm_gives_the_bytes_of_a_serial_run(tmp_path: Path, node: None) -> No
     folder = new_repository(tmp_path / "slurm", variants=variants, seeds=[1], train__updates=20)
     serial = tmp_path / "serial"
     shutil.copytree(folder, serial, symlinks=True)
-    launched = subprocess.Popen(
-        ["alfnet", "launch", "--on", "slurm", "--jobs", "2", "--time", "60"],
-        cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True,
-    )  # fmt: skip
+    launched = launched_on_slurm(folder, "--jobs", "2", "--time", "60")
     try:
         wait_until(lambda: bool(list((folder / ".scratch").glob("mobilenet-2s-1-*/*.ckpt"))), launched)
         (job,) = next(folder.glob(".scratch/launch/*/slurm-jobs")).read_text().split()[1:]
@@ -749,11 +753,7 @@ def test_a_slurm_job_that_is_signalled_again_and_again_is_queued_again_and_goes_
     )
     serial = tmp_path / "serial"
     shutil.copytree(folder, serial, symlinks=True)
-    launched = subprocess.Popen(
-        ["alfnet", "launch", "--on", "slurm", "--sbatch", "comment=signalled"],
-        cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True,
-    )  # fmt: skip
+    launched = launched_on_slurm(folder, "--sbatch", "comment=signalled")
     went_on: list[int] = []
 
     def log() -> str:
